@@ -1,0 +1,21 @@
+//! What the operator and `stowage up` write and the sidecar reads.
+//!
+//! Writer and reader share these types, so the two cannot drift: a field that the sidecar does
+//! not know cannot be written, and a file with a field it does not know is refused.
+
+pub mod byte_size;
+pub mod interval;
+pub mod load;
+pub mod sidecar;
+pub mod sync;
+pub mod token;
+
+pub use byte_size::{ByteSize, InvalidByteSize};
+pub use interval::{Interval, InvalidInterval};
+pub use load::{LoadError, load};
+pub use sidecar::{
+    Access, Anonymous, Auth, Backend, Contract, Cors, Limits, NamespaceQuota, RunStore,
+    SidecarConfig, VolumeBackend,
+};
+pub use sync::{GitAuth, Schema, SchemaSource, SyncConfig, SyncLimits, SyncTarget};
+pub use token::{InvalidToken, Token, TokenGrant};

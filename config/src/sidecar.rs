@@ -1,0 +1,197 @@
+//! The configuration of one storage server.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{ByteSize, Interval};
+
+/// The whole configuration file of `stowage-sidecar serve`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SidecarConfig {
+    /// The Store's name; logs and metrics carry it.
+    pub store: String,
+    /// Where the contracts are served.
+    #[serde(default = "default_listen")]
+    pub listen: SocketAddr,
+    /// Where health, readiness and metrics are served, without credentials.
+    #[serde(default = "default_management_listen")]
+    pub management_listen: SocketAddr,
+    /// Where the data stands.
+    pub backend: Backend,
+    /// The contracts that are served; the others answer 404.
+    #[serde(default = "Contract::all")]
+    pub contracts: Vec<Contract>,
+    /// Who may do what.
+    #[serde(default)]
+    pub auth: Auth,
+    /// What a request may weigh.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Which browser origins may call.
+    #[serde(default)]
+    pub cors: Cors,
+    /// The run-store contract's own settings.
+    #[serde(default)]
+    pub run_store: RunStore,
+    /// Quotas of single namespaces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<NamespaceQuota>,
+    /// Whether `GET /_debug/storage-info` answers; it names directories.
+    #[serde(default)]
+    pub debug: bool,
+    /// How long requests in flight may take to finish after SIGTERM.
+    #[serde(default = "default_shutdown_grace")]
+    pub shutdown_grace: Interval,
+}
+
+fn default_listen() -> SocketAddr {
+    SocketAddr::from(([0, 0, 0, 0], 8080))
+}
+
+fn default_management_listen() -> SocketAddr {
+    SocketAddr::from(([0, 0, 0, 0], 8081))
+}
+
+fn default_shutdown_grace() -> Interval {
+    Interval::from_secs(20)
+}
+
+/// Where the data stands; exactly one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Backend {
+    /// A directory.
+    Volume(VolumeBackend),
+}
+
+/// A directory on a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VolumeBackend {
+    /// The directory; it is made if its parent exists.
+    pub path: PathBuf,
+}
+
+/// A contract that a store can serve.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub enum Contract {
+    /// JSON documents under compare-and-swap.
+    RunStore,
+    /// Namespaces of keys under one version.
+    Kv,
+    /// Runtime configs of Git branches, replaced as one.
+    Runtimes,
+}
+
+impl Contract {
+    /// Every contract.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        vec![Self::RunStore, Self::Kv, Self::Runtimes]
+    }
+
+    /// The word in resources, tokens and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RunStore => "runStore",
+            Self::Kv => "kv",
+            Self::Runtimes => "runtimes",
+        }
+    }
+}
+
+/// Who may do what.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Auth {
+    /// A directory with one file per token, as a mounted Secret has it: the file's name is the
+    /// token's name, its text a [`crate::Token`]. Changes are taken up while running.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_dir: Option<PathBuf>,
+    /// What a request without credentials may do.
+    pub anonymous: Anonymous,
+}
+
+/// What a request without credentials may do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Anonymous {
+    /// Nothing.
+    #[default]
+    None,
+    /// Read everything that the store serves.
+    Read,
+}
+
+/// What credentials allow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Access {
+    /// Reads only.
+    #[serde(rename = "read")]
+    Read,
+    /// Reads and writes.
+    #[default]
+    #[serde(rename = "readWrite", alias = "read-write")]
+    ReadWrite,
+}
+
+/// What a request may weigh.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Limits {
+    /// The most bytes of a JSON body, except that of a runtime set: 413 above it.
+    pub max_json_bytes: ByteSize,
+    /// The most bytes of a KV namespace's snapshot: 507 above it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_namespace_bytes: Option<ByteSize>,
+    /// The most bytes of the body that replaces a set of runtime configs: 413 above it.
+    pub max_runtime_set_bytes: ByteSize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_json_bytes: ByteSize::from_bytes(8 << 20),
+            max_namespace_bytes: None,
+            max_runtime_set_bytes: ByteSize::from_bytes(64 << 20),
+        }
+    }
+}
+
+/// Which browser origins may call.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Cors {
+    /// Exact origins (`https://app.example`), `null`, or `*`.
+    pub allowed_origins: Vec<String>,
+}
+
+/// The run-store contract's own settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct RunStore {
+    /// Whether a PUT without a condition is refused with 428.
+    pub require_precondition: bool,
+}
+
+/// The quota of one KV namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NamespaceQuota {
+    /// The namespace's name.
+    pub name: String,
+    /// The most bytes of its snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<ByteSize>,
+    /// The most keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_keys: Option<u64>,
+}

@@ -1,0 +1,67 @@
+//! What can go wrong in a store, in the terms of its caller.
+
+use crate::EntityTag;
+
+/// The result of a store operation.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// Why an operation was not carried out. Where a write returns an error other than
+/// [`StoreError::Unavailable`], the state is what it was before.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A precondition does not hold; the write was not applied.
+    #[error("the precondition does not hold for the current state")]
+    PreconditionFailed {
+        /// The tag of the current representation, `None` where there is none.
+        current: Option<EntityTag>,
+    },
+    /// The write would take the namespace over its quota.
+    #[error("the namespace's quota is {limit} {quota}, and the write needs {needed}")]
+    QuotaExceeded {
+        /// Which quota.
+        quota: Quota,
+        /// Its value.
+        limit: u64,
+        /// What the namespace would hold after the write.
+        needed: u64,
+    },
+    /// The volume is full. Reads and deletes still work.
+    #[error("the volume is full")]
+    OutOfSpace,
+    /// What is stored does not check out; it is neither served nor overwritten.
+    #[error("{key} is damaged: {reason}")]
+    Corrupt {
+        /// The key, as its path in the layout.
+        key: String,
+        /// What does not check out.
+        reason: String,
+    },
+    /// The store takes no more work: it is shutting down, or a failed fsync left it not knowing
+    /// what is durable. A write that was under way may or may not have been applied.
+    #[error("the store takes no more work: {reason}")]
+    Unavailable {
+        /// What happened.
+        reason: String,
+    },
+    /// The medium refused.
+    #[error("input/output error: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// What a quota counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quota {
+    /// Bytes of the encoded snapshot.
+    Bytes,
+    /// Keys.
+    Keys,
+}
+
+impl std::fmt::Display for Quota {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Bytes => "bytes",
+            Self::Keys => "keys",
+        })
+    }
+}

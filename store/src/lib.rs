@@ -1,0 +1,28 @@
+//! The storage engine of Stowage: documents and namespaces under conditional writes.
+//!
+//! This crate knows neither HTTP nor Kubernetes. It answers three questions: is a name valid
+//! ([`name`], [`key`]), does a precondition hold ([`precondition`]), and what is durable
+//! ([`Store`] and its implementations [`MemoryStore`] and [`VolumeStore`]).
+//!
+//! A result that says "written" means: applied as a whole, visible to every later read, and on
+//! stable storage.
+
+pub mod entity_tag;
+pub mod error;
+pub mod key;
+pub mod memory;
+pub mod name;
+pub mod namespace;
+pub mod precondition;
+mod traits;
+// pub mod volume;
+
+pub use entity_tag::{EntityTag, InvalidEntityTag};
+pub use error::{Quota, Result, StoreError};
+pub use key::{Key, NamespaceKey, Prefix};
+pub use memory::MemoryStore;
+pub use name::{InvalidName, Name, NameKind};
+pub use namespace::{InvalidMemberKey, MemberKey, Namespace, Operation};
+pub use precondition::{Preconditions, TagCondition, Verdict, WireTag};
+pub use traits::{BackendKind, Change, Edit, Object, Patch, Patched, Put, Store, Updated};
+// pub use volume::VolumeStore;

@@ -1,0 +1,219 @@
+//! A namespace: keys with JSON values under one version.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{EntityTag, Patch, Quota, Result, StoreError, Verdict};
+
+/// The longest key of a member, in bytes.
+pub const MEMBER_KEY_BYTES_MAX: usize = 256;
+
+/// The key of one value in a namespace: 1–256 bytes of UTF-8.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MemberKey(Arc<str>);
+
+/// The text is empty or longer than [`MEMBER_KEY_BYTES_MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a key is 1 to {MEMBER_KEY_BYTES_MAX} bytes of UTF-8")]
+pub struct InvalidMemberKey;
+
+impl MemberKey {
+    /// Checks the length.
+    ///
+    /// # Errors
+    /// [`InvalidMemberKey`] outside 1–256 bytes.
+    pub fn new(key: &str) -> Result<Self, InvalidMemberKey> {
+        if key.is_empty() || key.len() > MEMBER_KEY_BYTES_MAX {
+            return Err(InvalidMemberKey);
+        }
+        Ok(Self(key.into()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::borrow::Borrow<str> for MemberKey {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One step of a patch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// Sets a key, whether it stood there or not.
+    Set {
+        /// The key.
+        key: MemberKey,
+        /// Its value: compact JSON text, which the caller has checked; kept byte for byte.
+        value: Bytes,
+    },
+    /// Removes a key; one that is not there is no error.
+    Delete {
+        /// The key.
+        key: MemberKey,
+    },
+    /// Removes every key.
+    Clear,
+}
+
+/// The state of a namespace at one version.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Namespace {
+    version: u64,
+    members: BTreeMap<MemberKey, Bytes>,
+    /// Bytes of the members in the encoded snapshot, without braces and commas; kept up to date
+    /// so that a quota costs nothing to check.
+    member_bytes: u64,
+}
+
+impl Namespace {
+    /// A namespace as it was stored.
+    #[must_use]
+    pub(crate) fn from_parts(version: u64, members: BTreeMap<MemberKey, Bytes>) -> Self {
+        let member_bytes = members.iter().map(|(key, value)| encoded_bytes(key, value)).sum();
+        Self { version, members, member_bytes }
+    }
+
+    /// How many patches were accepted since the namespace was first written; 0 before.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The version as an entity tag.
+    #[must_use]
+    pub fn tag(&self) -> EntityTag {
+        EntityTag::from_version(self.version)
+    }
+
+    /// The value of a key: compact JSON text.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Bytes> {
+        self.members.get(key)
+    }
+
+    /// How many keys there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there is no key.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The length of [`Self::snapshot`] in bytes.
+    #[must_use]
+    pub fn snapshot_bytes(&self) -> u64 {
+        2 + self.member_bytes + (self.members.len() as u64).saturating_sub(1)
+    }
+
+    /// The JSON object of all keys, compact, keys in byte order.
+    #[must_use]
+    pub fn snapshot(&self) -> Bytes {
+        let capacity = usize::try_from(self.snapshot_bytes()).unwrap_or_default();
+        let mut out = Vec::with_capacity(capacity);
+        out.push(b'{');
+        for (i, (key, value)) in self.members.iter().enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            write_json_string(&mut out, key.as_str());
+            out.push(b':');
+            out.extend_from_slice(value);
+        }
+        out.push(b'}');
+        out.into()
+    }
+
+    /// Applies a patch as one step: the operations in order, then the version grows by one.
+    pub(crate) fn apply(&mut self, operations: Vec<Operation>) {
+        for operation in operations {
+            match operation {
+                Operation::Set { key, value } => {
+                    self.member_bytes += encoded_bytes(&key, &value);
+                    if let Some(old) = self.members.insert(key.clone(), value) {
+                        self.member_bytes -= encoded_bytes(&key, &old);
+                    }
+                }
+                Operation::Delete { key } => {
+                    if let Some(old) = self.members.remove(&key) {
+                        self.member_bytes -= encoded_bytes(&key, &old);
+                    }
+                }
+                Operation::Clear => {
+                    self.members.clear();
+                    self.member_bytes = 0;
+                }
+            }
+        }
+        self.version += 1;
+    }
+
+    /// Decides a patch: the next state, or why not. Pure; what every backend runs in its writer.
+    ///
+    /// # Errors
+    /// [`StoreError::PreconditionFailed`] with the current tag, [`StoreError::QuotaExceeded`].
+    pub(crate) fn patched(&self, patch: Patch) -> Result<Self> {
+        if patch.preconditions.evaluate(Some(&self.tag())) != Verdict::Holds {
+            return Err(StoreError::PreconditionFailed { current: Some(self.tag()) });
+        }
+        let mut next = self.clone();
+        next.apply(patch.operations);
+        let keys = |namespace: &Self| namespace.len() as u64;
+        within(Quota::Bytes, patch.max_bytes, self.snapshot_bytes(), next.snapshot_bytes())?;
+        within(Quota::Keys, patch.max_keys, keys(self), keys(&next))?;
+        Ok(next)
+    }
+}
+
+/// A namespace over its quota may shrink, or stay, so that a lowered quota does not lock it.
+fn within(quota: Quota, limit: Option<u64>, before: u64, after: u64) -> Result<()> {
+    match limit {
+        Some(limit) if after > limit && after > before => {
+            Err(StoreError::QuotaExceeded { quota, limit, needed: after })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `"key":value`.
+fn encoded_bytes(key: &MemberKey, value: &Bytes) -> u64 {
+    let escapes: usize = key.as_str().bytes().map(|b| escape(b).map_or(0, |e| e.len() - 1)).sum();
+    (key.as_str().len() + escapes + value.len() + 3) as u64
+}
+
+fn write_json_string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    for byte in text.bytes() {
+        match escape(byte) {
+            Some(escape) => out.extend_from_slice(escape.as_bytes()),
+            None => out.push(byte),
+        }
+    }
+    out.push(b'"');
+}
+
+/// The bytes that RFC 8259 §7 does not allow as themselves in a string.
+fn escape(byte: u8) -> Option<&'static str> {
+    const CONTROL: [&str; 32] = [
+        "\\u0000", "\\u0001", "\\u0002", "\\u0003", "\\u0004", "\\u0005", "\\u0006", "\\u0007",
+        "\\b", "\\t", "\\n", "\\u000b", "\\f", "\\r", "\\u000e", "\\u000f", "\\u0010", "\\u0011",
+        "\\u0012", "\\u0013", "\\u0014", "\\u0015", "\\u0016", "\\u0017", "\\u0018", "\\u0019",
+        "\\u001a", "\\u001b", "\\u001c", "\\u001d", "\\u001e", "\\u001f",
+    ];
+    match byte {
+        b'"' => Some("\\\""),
+        b'\\' => Some("\\\\"),
+        _ => CONTROL.get(usize::from(byte)).copied(),
+    }
+}

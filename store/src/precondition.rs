@@ -1,0 +1,99 @@
+//! Preconditions as one pure function (RFC 9110 §13).
+
+use crate::EntityTag;
+
+/// An entity tag as a client sent it; weak ones can be sent, though the store makes none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WireTag {
+    /// Whether it was marked `W/`.
+    pub weak: bool,
+    /// The text between the quotes.
+    pub opaque: String,
+}
+
+/// The value of an `If-Match` or `If-None-Match` field, all its lines together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TagCondition {
+    /// `*`: any current representation.
+    Any,
+    /// A list; an empty one matches nothing.
+    Tags(Vec<WireTag>),
+}
+
+/// What a request demands of the current state. The default demands nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Preconditions {
+    /// `If-Match`, compared strongly (RFC 9110 §13.1.1).
+    pub if_match: Option<TagCondition>,
+    /// `If-None-Match`, compared weakly (RFC 9110 §13.1.2).
+    pub if_none_match: Option<TagCondition>,
+}
+
+/// What evaluating [`Preconditions`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every condition holds.
+    Holds,
+    /// `If-Match` does not hold: 412 to every method.
+    MatchFailed,
+    /// `If-None-Match` does not hold: 304 to GET and HEAD, 412 to every other method.
+    NoneMatchFailed,
+}
+
+impl Preconditions {
+    /// No demand at all.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Demands that nothing stands there yet: `If-None-Match: *`.
+    #[must_use]
+    pub fn absent() -> Self {
+        Self { if_match: None, if_none_match: Some(TagCondition::Any) }
+    }
+
+    /// Demands exactly this current representation: `If-Match: "<tag>"`.
+    #[must_use]
+    pub fn matches(tag: &EntityTag) -> Self {
+        let tag = WireTag { weak: false, opaque: tag.opaque().to_owned() };
+        Self { if_match: Some(TagCondition::Tags(vec![tag])), if_none_match: None }
+    }
+
+    /// Evaluates against the current representation's tag, `None` where there is none, in the
+    /// order of RFC 9110 §13.2.2.
+    #[must_use]
+    pub fn evaluate(&self, current: Option<&EntityTag>) -> Verdict {
+        if let Some(condition) = &self.if_match
+            && !condition.matches(current, Comparison::Strong)
+        {
+            return Verdict::MatchFailed;
+        }
+        if let Some(condition) = &self.if_none_match
+            && condition.matches(current, Comparison::Weak)
+        {
+            return Verdict::NoneMatchFailed;
+        }
+        Verdict::Holds
+    }
+}
+
+/// RFC 9110 §8.8.3.2.
+#[derive(Clone, Copy)]
+enum Comparison {
+    Strong,
+    Weak,
+}
+
+impl TagCondition {
+    fn matches(&self, current: Option<&EntityTag>, comparison: Comparison) -> bool {
+        let Some(current) = current else { return false };
+        match self {
+            Self::Any => true,
+            Self::Tags(tags) => tags.iter().any(|tag| {
+                tag.opaque == current.opaque()
+                    && (!tag.weak || matches!(comparison, Comparison::Weak))
+            }),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The trait that every backend implements.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::namespace::{Namespace, Operation};
+use crate::{EntityTag, Key, NamespaceKey, Preconditions, Prefix, Result, StoreError};
+
+/// A document as it stands in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// The bytes, exactly as they were put.
+    pub body: Bytes,
+    /// The tag of this very write; another write of equal bytes has another one.
+    pub tag: EntityTag,
+    /// When it was written.
+    pub modified: Timestamp,
+}
+
+/// What a [`Store::put`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Put {
+    /// The tag of what now stands there.
+    pub tag: EntityTag,
+    /// Whether nothing stood there before.
+    pub created: bool,
+}
+
+/// What an [`Edit`] decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Leave everything as it is; nothing is written.
+    Keep,
+    /// Replace the document, or create it.
+    Put(Bytes),
+    /// Remove the document.
+    Delete,
+}
+
+/// Decides what becomes of a document. It may run more than once (a backend may retry a lost
+/// race), so it must depend on its argument alone; it runs while no other write to the key does.
+pub type Edit = Box<dyn FnMut(Option<&Object>) -> Change + Send>;
+
+/// What a [`Store::update`] saw and left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Updated {
+    /// The document that the decision was taken on.
+    pub before: Option<Arc<Object>>,
+    /// The document that now stands there; the same as `before` after [`Change::Keep`].
+    pub after: Option<Arc<Object>>,
+}
+
+/// A change to a namespace: all of it or nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Patch {
+    /// Evaluated against the namespace's version; an untouched namespace stands at version 0.
+    pub preconditions: Preconditions,
+    /// Applied in order.
+    pub operations: Vec<Operation>,
+    /// The most bytes that the encoded snapshot may have afterwards; a patch that does not
+    /// make it larger is let through even above that.
+    pub max_bytes: Option<u64>,
+    /// The most keys that the namespace may hold afterwards; the same exception holds.
+    pub max_keys: Option<u64>,
+}
+
+/// What a [`Store::patch`] did.
+#[derive(Debug, Clone)]
+pub struct Patched {
+    /// The namespace as this patch left it.
+    pub namespace: Arc<Namespace>,
+    /// Whether the namespace stood at version 0 before.
+    pub created: bool,
+}
+
+/// Where the bytes end up, as `X-Storage-Backend` says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackendKind {
+    /// A directory, or memory.
+    Local,
+}
+
+impl BackendKind {
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+        }
+    }
+}
+
+/// Durable documents and namespaces under conditional writes.
+///
+/// Every method may be called by any number of tasks at once. A write that returns `Ok` is
+/// applied as a whole, visible to every later read, and on stable storage. Of two writes that
+/// demand the same state, exactly one succeeds. Dropping a write's future does not undo it: the
+/// write may or may not be applied, as a whole.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// What `X-Storage-Backend` says.
+    fn kind(&self) -> BackendKind;
+
+    /// The document at a key, `None` where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`], [`StoreError::Io`], [`StoreError::Unavailable`].
+    async fn get(&self, key: &Key) -> Result<Option<Arc<Object>>>;
+
+    /// Replaces the document at a key, or creates it, if the preconditions hold.
+    ///
+    /// # Errors
+    /// Every variant but [`StoreError::QuotaExceeded`].
+    async fn put(&self, key: &Key, body: Bytes, preconditions: Preconditions) -> Result<Put>;
+
+    /// Reads, decides and writes with no other write to the key in between.
+    ///
+    /// # Errors
+    /// Every variant but [`StoreError::QuotaExceeded`].
+    async fn update(&self, key: &Key, preconditions: Preconditions, edit: Edit) -> Result<Updated>;
+
+    /// Removes the document at a key if the preconditions hold; says whether there was one.
+    /// Where there is none, the preconditions are not evaluated (RFC 9110 §13.2.1: the answer
+    /// would be neither 2xx nor 412).
+    ///
+    /// # Errors
+    /// Every variant but [`StoreError::QuotaExceeded`] and [`StoreError::OutOfSpace`].
+    async fn delete(&self, key: &Key, preconditions: Preconditions) -> Result<bool>;
+
+    /// The keys of documents below a prefix, in byte order, at most `limit`, those after
+    /// `after` only.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], [`StoreError::Unavailable`].
+    async fn list(&self, prefix: &Prefix, after: Option<&Key>, limit: usize) -> Result<Vec<Key>>;
+
+    /// The namespace at a key; one that was never written is empty, at version 0.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`], [`StoreError::Io`], [`StoreError::Unavailable`].
+    async fn namespace(&self, key: &NamespaceKey) -> Result<Arc<Namespace>>;
+
+    /// Applies a patch to a namespace; its version grows by exactly one.
+    ///
+    /// # Errors
+    /// Every variant; [`StoreError::PreconditionFailed`] always carries the current tag.
+    async fn patch(&self, key: &NamespaceKey, patch: Patch) -> Result<Patched>;
+
+    /// Whether the store can be read and written right now; writes and removes a probe.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    async fn check(&self) -> Result<()>;
+
+    /// Waits until the store has failed for good and says why; pending as long as it is sound.
+    /// The process should then exit: only a restart finds out what is durable.
+    async fn failed(&self) -> StoreError;
+
+    /// Finishes the writes under way and takes no more.
+    async fn shutdown(&self);
+}
