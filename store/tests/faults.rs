@@ -139,6 +139,19 @@ fn what_is_no_directory_is_refused() {
 }
 
 #[test]
+fn what_the_system_refuses_is_passed_on() {
+    let path = std::env::temp_dir().join("n".repeat(300));
+    let error = open(&path).expect_err("too long a name");
+    assert!(matches!(error, OpenError::Io { .. }), "{error:?}");
+    let expected = format!(
+        "{} cannot be opened: File name too long (os error 36); \
+         see that the volume is mounted, sound and not full",
+        path.display()
+    );
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
 fn another_format_is_refused_and_left_alone() {
     for found in ["2", "", "not a number"] {
         let (directory, store) = new_store();
