@@ -423,6 +423,8 @@ async fn a_document_that_is_dated_into_the_future_can_be_replaced() {
     let (_, stale) = get(&store, &document("a")).await.expect("it is served");
     let tag = store.put(&document("a"), "1".into(), Preconditions::matches(&stale)).await;
     assert_ne!(tag.expect("a put").tag, stale);
+    let replaced = modified(&directory.path().join("run-stores/a.json"));
+    assert!(replaced > future, "a revision is later than the one it replaces");
     put(&store, &document("b"), "1").await;
     let written = modified(&directory.path().join("run-stores/b.json"));
     assert!(written < future, "other documents are dated as ever");

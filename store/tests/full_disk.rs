@@ -155,14 +155,14 @@ async fn on_a_read_only_volume() {
     };
     store.shutdown().await;
     drop(store);
-    remount("remount,ro");
+    remount("remount,bind,ro");
     let error = open(&root).expect_err("nothing can be written");
     assert!(matches!(error, OpenError::NoPermission { .. }), "{error:?}");
     assert!(
         error.to_string().ends_with("own it, on a file system that is mounted for writing"),
         "{error}"
     );
-    remount("remount,rw");
+    remount("remount,bind,rw");
     let store = open(&root).expect("a store");
     assert!(store.get(&document("a")).await.expect("a get").is_some());
 }
