@@ -9,12 +9,12 @@
 //! A document is its bytes. A namespace is `{"version":"<n>","snapshot":{…}}`.
 //!
 //! # How a write goes
-//! One thread owns all writes ([`writer`]). It decides the preconditions, writes the new content
+//! One thread owns all writes (`writer`). It decides the preconditions, writes the new content
 //! to a temporary file, syncs it, renames it into place and syncs the directory; then the write
 //! is acknowledged. A kill at any instant leaves the old file or the new one.
 //!
 //! Readers get what is committed: from a bounded memory, or from the tree while the writer is
-//! not between the rename and the sync ([`committed`]). They never see what a power cut could
+//! not between the rename and the sync (`committed`). They never see what a power cut could
 //! take back.
 //!
 //! A failed sync of a directory leaves it unknown what is durable. The store then takes no more
