@@ -1,5 +1,7 @@
 //! Fetching over SSH from a real sshd on a loopback port.
 
+#![expect(clippy::unwrap_used, reason = "what goes wrong here fails a test")]
+
 mod support;
 
 use std::os::fd::OwnedFd;

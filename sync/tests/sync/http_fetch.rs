@@ -19,10 +19,13 @@ fn basic() -> String {
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode("me:s3cret-password"))
 }
 
-fn with_secret(url: &str, keys: &[(&str, &str)]) -> (SyncConfig, TempDir) {
+/// Keys and values of a Secret; none stands for no Secret.
+type Keys<'a> = &'a [(&'a str, &'a str)];
+
+fn with_secret(url: &str, keys: Keys<'_>) -> (SyncConfig, TempDir) {
     let dir = secret(keys);
     let mut config = config(url, "main");
-    config.auth = Some(GitAuth::SecretDir(dir.path().to_owned()));
+    config.auth = (!keys.is_empty()).then(|| GitAuth::SecretDir(dir.path().to_owned()));
     (config, dir)
 }
 
@@ -34,14 +37,11 @@ async fn a_branch_arrives_over_http_without_and_with_credentials() {
     let bearer = "Bearer s3cret.token".to_owned();
     let user = [("username", "me\n"), ("password", "s3cret-password\n")];
     let token = [("bearerToken", "s3cret.token\n")];
-    let table: [(Option<String>, &[(&str, &str)]); 3] =
+    let table: [(Option<String>, Keys<'_>); 3] =
         [(None, &[]), (Some(basic()), &user), (Some(bearer), &token)];
     for (authorization, keys) in table {
         let server = GitHttp::start(root, authorization.as_deref()).await;
-        let (mut config, _dir) = with_secret(&server.url(&format!("/git/{name}")), keys);
-        if keys.is_empty() {
-            config.auth = None;
-        }
+        let (config, _dir) = with_secret(&server.url(&format!("/git/{name}")), keys);
         let recorder = Recorder::default();
         let report = Scratch::new().sync(&config, &recorder).await;
         assert_eq!(report.outcome, Outcome::Published, "{report:?}");
@@ -59,7 +59,7 @@ async fn what_the_server_refuses_is_told_apart() {
     let wrong_password = [("username", "me"), ("password", "s3cret-but-wrong")];
     let wrong_token = [("bearerToken", "s3cret-but-wrong")];
     let git = format!("/git/{name}");
-    let table: [(String, &[(&str, &str)], &str, &str); 9] = [
+    let table: [(String, Keys<'_>, &str, &str); 9] = [
         (closed.url(&git), &wrong_password, "AuthenticationFailed", "username and password"),
         (closed.url(&git), &wrong_token, "AuthenticationFailed", "bearerToken"),
         (closed.url(&git), &[], "AuthenticationFailed", "username and password"),
@@ -71,10 +71,7 @@ async fn what_the_server_refuses_is_told_apart() {
         ("http://127.0.0.1:1/a".to_owned(), &[], "Unreachable", "could not be reached"),
     ];
     for (url, keys, reason, advice) in table {
-        let (mut config, _dir) = with_secret(&url, keys);
-        if keys.is_empty() {
-            config.auth = None;
-        }
+        let (config, _dir) = with_secret(&url, keys);
         let recorder = Recorder::default();
         let report = Scratch::new().sync(&config, &recorder).await;
         assert_eq!(

@@ -1,5 +1,7 @@
 //! Whole syncs against real Git: every outcome that a person can run into.
 
+#![expect(clippy::unwrap_used, reason = "what goes wrong here fails a test")]
+
 #[path = "../support/mod.rs"]
 mod support;
 
