@@ -76,7 +76,8 @@ async fn answer(State(server): State<Arc<Server>>, request: Request) -> Response
         "forbidden" => StatusCode::FORBIDDEN.into_response(),
         "broken" => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         "dumb" => "0123456789012345678901234567890123456789\trefs/heads/main\n".into_response(),
-        "endless" => endless(&server.root, rest, request).await,
+        "endless" => endless(&server.root, rest, request, ENDLESS_BLOB).await,
+        "greedy" => endless(&server.root, rest, request, GREEDY_COMMIT).await,
         "hang" => {
             server.asked.notify_one();
             std::future::pending().await
@@ -85,16 +86,20 @@ async fn answer(State(server): State<Arc<Server>>, request: Request) -> Response
     }
 }
 
+/// A blob of 2^36 bytes and a commit of 3 * 2^30, as a pack names them (gitformat-pack(5)).
+const ENDLESS_BLOB: &[u8] = &[0xB0, 0x80, 0x80, 0x80, 0x80, 0x90, 0x00];
+const GREEDY_COMMIT: &[u8] = &[0x90, 0x80, 0x80, 0x80, 0xE0, 0x00];
+
 /// A server that means well until it is asked for the pack: that never ends.
-async fn endless(root: &Path, path: &str, request: Request) -> Response {
+async fn endless(root: &Path, path: &str, request: Request, object: &[u8]) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, 1 << 20).await.unwrap();
     if !body.windows(13).any(|w| w == b"command=fetch") {
         return backend(root, path, Request::from_parts(parts, Body::from(body))).await;
     }
-    // One blob of 2^36 bytes (gitformat-pack(5)), its zlib stream made of stored blocks.
+    // One object, its zlib stream made of stored blocks.
     let mut start = b"PACK\0\0\0\x02\0\0\0\x01".to_vec();
-    start.extend_from_slice(&[0xB0, 0x80, 0x80, 0x80, 0x80, 0x80 | 0x10, 0x00]);
+    start.extend_from_slice(object);
     start.extend_from_slice(&[0x78, 0x01]);
     let mut block = vec![0x00];
     block.extend_from_slice(&50_000_u16.to_le_bytes());

@@ -165,6 +165,17 @@ async fn a_server_that_never_stops_sending_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_pack_that_claims_much_memory_does_not_get_it() {
+    let repository = Repository::with_config();
+    let name = repository.path().file_name().unwrap().to_str().unwrap().to_owned();
+    let server = GitHttp::start(repository.path().parent().unwrap(), None).await;
+    let config = config(&server.url(&format!("/greedy/{name}")), "main");
+    let report = Scratch::new().sync(&config, &Recorder::default()).await;
+    assert_eq!(report.reason, "TooLarge", "{report:?}");
+    assert!(report.message.contains("more memory"), "{report:?}");
+}
+
+#[tokio::test]
 async fn while_a_fetch_runs_its_secrets_are_in_no_argument_and_no_environment() {
     let server = GitHttp::start(Path::new("/nowhere"), Some(&basic())).await;
     let keys = [("username", "me"), ("password", "s3cret-password")];

@@ -121,3 +121,24 @@ async fn a_publisher_that_fails_is_quoted() {
     assert!(report.message.contains("the volume is full"), "{report:?}");
     assert_eq!(report.files, 1);
 }
+
+#[tokio::test]
+async fn a_publisher_that_hangs_is_left_in_time_and_named() {
+    struct Hangs;
+    #[async_trait::async_trait]
+    impl stowage_sync::Publisher for Hangs {
+        async fn publish(
+            &self,
+            _: &stowage_sync::ConfigSet,
+        ) -> Result<stowage_sync::Published, String> {
+            std::future::pending().await
+        }
+    }
+    let repository = Repository::with_config();
+    let mut config = file_config(&repository);
+    config.timeout = "2s".parse().unwrap();
+    let report = stowage_sync::sync_on(&Scratch::new().machine, &config, &Hangs).await;
+    assert_eq!((report.outcome, report.reason.as_str()), (Outcome::Failed, "TimedOut"));
+    assert!(report.message.starts_with("publishing the set"), "{report:?}");
+    assert!(report.revision.is_some() && report.duration_ms >= 2_000, "{report:?}");
+}
