@@ -71,7 +71,9 @@ async fn answer(State(server): State<Arc<Server>>, request: Request) -> Response
     match route {
         "git" => backend(&server.root, rest, request).await,
         "moved" => {
-            (StatusCode::FOUND, [(header::LOCATION, format!("/git/{rest}"))]).into_response()
+            // Where redirects are followed, this one leads to the repository.
+            let location = format!("/git/{rest}?{}", request.uri().query().unwrap_or_default());
+            (StatusCode::FOUND, [(header::LOCATION, location)]).into_response()
         }
         "forbidden" => StatusCode::FORBIDDEN.into_response(),
         "broken" => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
