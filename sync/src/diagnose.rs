@@ -48,7 +48,6 @@ const SIGNS: &[(&str, Diagnosis)] = &[
     ("returned error: 404", Diagnosis::RepositoryNotFound),
     ("returned error: 410", Diagnosis::RepositoryNotFound),
     ("' not found", Diagnosis::RepositoryNotFound),
-    ("/' not found", Diagnosis::RepositoryNotFound),
     ("does not exist", Diagnosis::RepositoryNotFound),
     ("does not support shallow", Diagnosis::NotShallow),
     ("No space left on device", Diagnosis::DiskFull),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use stowage_config::{GitAuth, SyncConfig};
-use stowage_sync::Outcome;
+use stowage_sync::{Machine, Outcome};
 use support::{DEADLINE, Recorder, Repository, Scratch, config, secret};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -123,6 +123,25 @@ async fn a_branch_arrives_over_ssh() {
     assert_eq!(report.outcome, Outcome::Published, "{report:?}");
     assert_eq!(report.revision, Some(commit));
     assert_eq!(recorder.last(), [r#"runtime.yaml={"name":"etl"}"#]);
+}
+
+/// git hands the ssh command to a shell, and ssh splits its options into words.
+#[tokio::test]
+async fn the_directory_for_temporary_files_may_have_any_name() {
+    let (server, repository, recorder) =
+        (SshServer::start().await, Repository::with_config(), Recorder::default());
+    let keys = secret(&[
+        ("ssh-privatekey", &server.read("client")),
+        ("known_hosts", &server.known_hosts("host.pub")),
+    ]);
+    let mut config = server.config(repository.path());
+    config.auth = Some(GitAuth::SecretDir(keys.path().to_owned()));
+    let dir = tempfile::tempdir().unwrap();
+    let scratch = dir.path().join("it's $HOME; a `dir`");
+    std::fs::create_dir(&scratch).unwrap();
+    let machine = Machine { scratch, ..Machine::from_env() };
+    let report = stowage_sync::sync_on(&machine, &config, &recorder).await;
+    assert_eq!(report.outcome, Outcome::Published, "{report:?}");
 }
 
 #[tokio::test]

@@ -85,6 +85,10 @@ fn explain(error: &Error) -> String {
             "this number is infinite, not a number, or too large: JSON has no such number"
                 .to_owned()
         }
+        // Only keys are read as something in particular.
+        Error::Unexpected { expected: "string scalar", .. } => {
+            "a key is a list or a map, which JSON does not have: use text".to_owned()
+        }
         Error::UnknownAnchor { .. } => "no anchor of this name stands before it".to_owned(),
         Error::NullIntoString { .. } => "a key is null: quote it to use it as text".to_owned(),
         Error::UnsupportedTag { tag, .. } => {
