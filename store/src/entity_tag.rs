@@ -34,6 +34,13 @@ impl EntityTag {
         Self(version.to_string().into())
     }
 
+    /// The tag of a document: when it was written, in nanoseconds since 1970, and the first 64
+    /// bits of its content's hash.
+    #[must_use]
+    pub(crate) fn from_revision(nanoseconds: i128, hash: u64) -> Self {
+        Self(format!("{nanoseconds:x}-{hash:016x}").into())
+    }
+
     /// The text between the quotes.
     #[must_use]
     pub fn opaque(&self) -> &str {

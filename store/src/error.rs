@@ -1,5 +1,7 @@
 //! What can go wrong in a store, in the terms of its caller.
 
+use std::io;
+
 use crate::EntityTag;
 
 /// The result of a store operation.
@@ -45,7 +47,18 @@ pub enum StoreError {
     },
     /// The medium refused.
     #[error("input/output error: {0}")]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
+}
+
+impl StoreError {
+    /// What the medium's refusal of a write means.
+    pub(crate) fn from_io(error: impl Into<io::Error>) -> Self {
+        let error = error.into();
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::OutOfSpace,
+            _ => Self::Io(error),
+        }
+    }
 }
 
 /// What a quota counts.

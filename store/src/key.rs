@@ -28,6 +28,9 @@ pub struct Prefix(Box<str>);
 
 const RUNTIMES: &str = "runtimes/";
 
+/// The folders that keys lead into.
+pub(crate) const DIRECTORIES: [&str; 3] = ["run-stores/", "kv/", RUNTIMES];
+
 impl Key {
     /// The default document of the run store.
     #[must_use]

@@ -15,7 +15,7 @@ pub mod name;
 pub mod namespace;
 pub mod precondition;
 mod traits;
-// pub mod volume;
+pub mod volume;
 
 pub use entity_tag::{EntityTag, InvalidEntityTag};
 pub use error::{Quota, Result, StoreError};
@@ -25,4 +25,4 @@ pub use name::{InvalidName, Name, NameKind};
 pub use namespace::{InvalidMemberKey, MemberKey, Namespace, Operation};
 pub use precondition::{Preconditions, TagCondition, Verdict, WireTag};
 pub use traits::{BackendKind, Change, Edit, Object, Patch, Patched, Put, Store, Updated};
-// pub use volume::VolumeStore;
+pub use volume::{OpenError, VolumeOptions, VolumeStore};

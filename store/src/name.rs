@@ -102,6 +102,9 @@ impl Name {
     /// # Errors
     /// [`InvalidName`] where it did not write this.
     pub fn from_segment(kind: NameKind, segment: &str) -> Result<Self, InvalidName> {
+        if segment.contains('/') {
+            return Err(InvalidName::Character(kind));
+        }
         Self::parse(kind, &segment.replace("%2F", "/"))
     }
 }
@@ -164,5 +167,7 @@ mod tests {
         let name = Name::parse(NameKind::Branch, "feature/x").unwrap();
         assert_eq!(name.to_segment(), "feature%2Fx");
         assert_eq!(Name::from_segment(NameKind::Branch, "feature%2Fx").unwrap(), name);
+        let unescaped = Name::from_segment(NameKind::Branch, "feature/x");
+        assert_eq!(unescaped, Err(InvalidName::Character(NameKind::Branch)));
     }
 }

@@ -1,0 +1,160 @@
+//! Changes to the tree, each in the order that makes it atomic and durable.
+//!
+//! A file is written under a temporary name and synced; then it is renamed into place and the
+//! directory is synced. Up to the rename, nothing has happened. From the rename on, the change
+//! has happened but may not be durable: a failed sync of the directory leaves that unknown, and
+//! no second try finds it out, because the kernel reports a lost page once.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::revision::{Clock, Revision};
+use super::tree::{Tree, split};
+use crate::{Result, StoreError};
+
+/// The two ways to stable storage, apart from everything else so that tests can make them fail.
+pub(super) trait Sync: Send {
+    /// Makes a file's content and times durable.
+    fn file(&self, file: &File) -> io::Result<()>;
+
+    /// Makes the names in a directory durable.
+    fn directory(&self, directory: BorrowedFd<'_>) -> io::Result<()>;
+}
+
+/// What the operating system offers.
+pub(super) struct OsSync;
+
+impl Sync for OsSync {
+    fn file(&self, file: &File) -> io::Result<()> {
+        file.sync_all()
+    }
+
+    fn directory(&self, directory: BorrowedFd<'_>) -> io::Result<()> {
+        Ok(rustix::fs::fsync(directory)?)
+    }
+}
+
+/// A change that went wrong.
+#[derive(Debug)]
+pub(super) enum ChangeError {
+    /// Nothing has changed.
+    Refused(StoreError),
+    /// It is unknown what is durable.
+    Unknown(io::Error),
+}
+
+impl From<StoreError> for ChangeError {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// Makes changes; there is one, and it belongs to the writer.
+pub(super) struct Disk {
+    temporary: Arc<OwnedFd>,
+    sync: Box<dyn Sync>,
+    clock: Clock,
+    files: u64,
+}
+
+/// A file that is complete and synced under its temporary name; dropped, it is removed.
+pub(super) struct Staged {
+    name: TemporaryName,
+    directory: OwnedFd,
+    /// The revision that it carries.
+    pub(super) revision: Revision,
+}
+
+impl Disk {
+    /// Takes the directory of temporary files, which must be empty.
+    pub(super) fn new(temporary: OwnedFd, sync: Box<dyn Sync>) -> Self {
+        Self { temporary: Arc::new(temporary), sync, clock: Clock::new(), files: 0 }
+    }
+
+    /// Writes what is to stand at a path, beside the tree. It gets a revision later than
+    /// `current`, the one that stands there.
+    ///
+    /// # Errors
+    /// [`ChangeError::Unknown`] only where a directory had to be made.
+    pub(super) fn stage(
+        &mut self,
+        tree: &Tree,
+        path: &str,
+        content: &[u8],
+        current: Option<Revision>,
+    ) -> Result<Staged, ChangeError> {
+        let directory = tree.make_directory(split(path).0, |parent| self.sync_directory(parent))?;
+        let (name, mut file) = self.temporary_file().map_err(StoreError::from_io)?;
+        let revision = file
+            .write_all(content)
+            .and_then(|()| self.clock.stamp(&file, current))
+            .and_then(|revision| self.sync.file(&file).map(|()| revision))
+            .map_err(StoreError::from_io)?;
+        Ok(Staged { name, directory, revision })
+    }
+
+    /// Puts a staged file at its path, and returns once that is durable.
+    pub(super) fn publish(&self, staged: Staged, path: &str) -> Result<(), ChangeError> {
+        let Staged { mut name, directory, .. } = staged;
+        rustix::fs::renameat(&*self.temporary, &name.name, &directory, split(path).1)
+            .map_err(StoreError::from_io)?;
+        name.is_taken = true;
+        self.sync_directory(&directory)
+    }
+
+    /// Removes the file at a path, and returns once that is durable; one that is not there is
+    /// as good as removed.
+    pub(super) fn remove(&self, tree: &Tree, path: &str) -> Result<(), ChangeError> {
+        let (parent, name) = split(path);
+        let Some(directory) = tree.directory(parent)? else { return Ok(()) };
+        match rustix::fs::unlinkat(&directory, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => self.sync_directory(&directory),
+            Err(error) => Err(StoreError::from_io(error).into()),
+        }
+    }
+
+    /// Writes, syncs and removes a small file.
+    ///
+    /// # Errors
+    /// What stands in the way, a full volume included.
+    pub(super) fn probe(&mut self) -> Result<()> {
+        let (_name, mut file) = self.temporary_file().map_err(StoreError::from_io)?;
+        file.write_all(b"probe").map_err(StoreError::from_io)?;
+        self.sync.file(&file).map_err(StoreError::from_io)
+    }
+
+    fn temporary_file(&mut self) -> io::Result<(TemporaryName, File)> {
+        self.files += 1;
+        let name = self.files.to_string();
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let file = rustix::fs::openat(&*self.temporary, &name, flags, mode)?;
+        let directory = Arc::clone(&self.temporary);
+        Ok((TemporaryName { directory, name, is_taken: false }, File::from(file)))
+    }
+
+    fn sync_directory(&self, directory: &OwnedFd) -> Result<(), ChangeError> {
+        self.sync.directory(directory.as_fd()).map_err(ChangeError::Unknown)
+    }
+}
+
+/// Removes a temporary file unless it was renamed.
+struct TemporaryName {
+    directory: Arc<OwnedFd>,
+    name: String,
+    is_taken: bool,
+}
+
+impl Drop for TemporaryName {
+    fn drop(&mut self) {
+        if !self.is_taken {
+            // What cannot be removed now is swept at the next start.
+            let _ = rustix::fs::unlinkat(&*self.directory, &self.name, AtFlags::empty());
+        }
+    }
+}
