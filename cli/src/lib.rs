@@ -1,1 +1,3 @@
-//! placeholder
+//! Stowage without a cluster.
+
+pub mod manifests;

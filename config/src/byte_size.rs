@@ -21,8 +21,13 @@ pub struct ByteSize {
 #[error("{0:?} is not a size: write a number of bytes, or one with Ki, Mi, Gi, Ti, k, M, G or T")]
 pub struct InvalidByteSize(String);
 
-/// Accepted by the API server before anything else looks at the value.
-pub const BYTE_SIZE_PATTERN: &str = r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$";
+/// Accepted by the API server before anything else looks at the value; not more digits than
+/// [`ByteSize`] reads.
+pub const BYTE_SIZE_PATTERN: &str = r"^[0-9]{1,19}(\.[0-9]{1,15})?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$";
+
+/// CEL: a size of nothing is a mistake, and from 8Ei on no 64-bit file system could hold it.
+const BYTE_SIZE_RULE: &str = "quantity(string(self)).isGreaterThan(quantity('0')) && \
+                              quantity(string(self)).isLessThan(quantity('8Ei'))";
 
 impl ByteSize {
     /// A size from its number of bytes, spelled with the largest unit that divides it.
@@ -135,12 +140,16 @@ impl JsonSchema for ByteSize {
         true
     }
 
+    /// An int-or-string of the API server, which as a resource's field is more than zero.
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
             "x-kubernetes-int-or-string": true,
             "pattern": BYTE_SIZE_PATTERN,
             "maxLength": 24,
+            "x-kubernetes-validations": [{
+                "rule": BYTE_SIZE_RULE,
+                "message": "write a size of at least one byte and less than 8Ei, such as 10Gi",
+            }],
         })
     }
 }
