@@ -1,7 +1,31 @@
 //! Sets of runtime configs: replaced as one, read by file.
+//!
+//! A set is one document of the store, so a reader sees the old one or the new one. Its tag is
+//! its own, a digest of what its list shows: the store's tag changes with every write, but a
+//! commit that changes no file must move the revision and nothing else.
 
-use stowage_store::{EntityTag, Name, Result, Store};
+mod cache;
+mod file_path;
+mod new_set;
+mod replace;
+mod stored_set;
+
+use std::sync::Arc;
+
+use stowage_store::{EntityTag, Key, Name, Prefix, Result, Store};
 use stowage_sync::ConfigFile;
+
+pub(crate) use cache::SetCache;
+pub(crate) use file_path::FilePath;
+pub use file_path::InvalidFilePath;
+pub use new_set::InvalidSet;
+pub(crate) use new_set::NewSet;
+pub use replace::ReplaceError;
+pub(crate) use replace::{remove_if, replace_if};
+pub(crate) use stored_set::{StoredSet, digest_tag};
+
+/// How many keys one step of a listing takes.
+const LIST_STEP: usize = 1_000;
 
 /// What replacing a set did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,14 +39,65 @@ pub struct Replaced {
 /// Replaces the set of a branch in one step.
 ///
 /// # Errors
-/// As [`Store::update`].
+/// [`ReplaceError::Invalid`] where the set cannot be served, or [`ReplaceError::Store`].
 pub async fn replace(
     store: &dyn Store,
     repository: &Name,
     branch: &Name,
     revision: &str,
     files: Vec<ConfigFile>,
-) -> Result<Replaced> {
-    let _ = (store, repository, branch, revision, files);
-    unreachable!("written next")
+) -> Result<Replaced, ReplaceError> {
+    let set = NewSet::new(revision, files)?;
+    let none = stowage_store::Preconditions::none();
+    let replaced = replace_if(store, None, (repository, branch), set, none).await?;
+    Ok(Replaced { changed: replaced.changed, tag: replaced.set.tag().clone() })
+}
+
+/// The set of a branch; `None` where none was ever put.
+///
+/// # Errors
+/// As [`Store::get`].
+pub(crate) async fn load(
+    store: &dyn Store,
+    cache: &SetCache,
+    repository: &Name,
+    branch: &Name,
+) -> Result<Option<Arc<StoredSet>>> {
+    let key = Key::runtime_set(repository, branch);
+    match store.get(&key).await? {
+        Some(object) => cache.parse(&key, &object).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Every set that is not empty and whose repository is wanted, by repository and branch.
+///
+/// # Errors
+/// As [`Store::list`] and [`Store::get`].
+pub(crate) async fn list(
+    store: &dyn Store,
+    cache: &SetCache,
+    wanted: impl Fn(&Name) -> bool,
+) -> Result<Vec<(Name, Name, Arc<StoredSet>)>> {
+    let mut sets = Vec::new();
+    let mut after: Option<Key> = None;
+    loop {
+        let keys = store.list(&Prefix::runtime_sets(), after.as_ref(), LIST_STEP).await?;
+        for key in &keys {
+            let Some((repository, branch)) = key.as_runtime_set() else { continue };
+            if !wanted(&repository) {
+                continue;
+            }
+            match load(store, cache, &repository, &branch).await? {
+                Some(set) if !set.is_empty() => sets.push((repository, branch, set)),
+                _ => {}
+            }
+        }
+        match keys.last() {
+            Some(last) if keys.len() == LIST_STEP => after = Some(last.clone()),
+            _ => break,
+        }
+    }
+    sets.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+    Ok(sets)
 }

@@ -1,6 +1,16 @@
 //! What a running server looks up on every request; replaced as a whole while it runs.
 
-use stowage_config::{Limits, SidecarConfig, Token};
+mod origins;
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
+use stowage_config::{Anonymous, Backend, Contract, Limits, SidecarConfig, Token};
+use stowage_store::{Name, NameKind};
+
+use crate::auth::Credentials;
+pub(crate) use origins::{AllowedOrigins, OriginRule};
 
 /// Whether a server without any credentials may start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +26,28 @@ pub enum NoAuth {
 pub struct Settings {
     /// What a request may weigh.
     pub limits: Limits,
+    /// The Store's name.
+    pub(crate) store: String,
+    /// The contracts that are served.
+    pub(crate) contracts: Vec<Contract>,
+    /// Whom the server knows.
+    pub(crate) credentials: Credentials,
+    /// Which browser origins may call.
+    pub(crate) origins: AllowedOrigins,
+    /// Whether a PUT to the run store needs a condition.
+    pub(crate) require_precondition: bool,
+    /// Where `/_debug/storage-info` says the data stands; `None` where it does not answer.
+    pub(crate) debug_path: Option<PathBuf>,
+    quotas: HashMap<String, Quota>,
+}
+
+/// What a namespace may hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Quota {
+    /// The most bytes of the snapshot.
+    pub(crate) max_bytes: Option<u64>,
+    /// The most keys.
+    pub(crate) max_keys: Option<u64>,
 }
 
 /// Why a configuration cannot be served; the process exits with 64.
@@ -33,7 +65,187 @@ impl Settings {
         tokens: Vec<(String, Token)>,
         no_auth: NoAuth,
     ) -> Result<Self, InvalidSettings> {
-        let _ = (tokens, no_auth);
-        Ok(Self { limits: config.limits.clone() })
+        check_ports(config)?;
+        let Backend::Volume(volume) = &config.backend;
+        Ok(Self {
+            limits: config.limits.clone(),
+            store: config.store.clone(),
+            contracts: checked_contracts(&config.contracts)?,
+            credentials: checked_credentials(config.auth.anonymous, tokens, no_auth)?,
+            origins: AllowedOrigins::parse(&config.cors.allowed_origins)
+                .map_err(|e| InvalidSettings(e.to_string()))?,
+            require_precondition: config.run_store.require_precondition,
+            debug_path: config.debug.then(|| volume.path.clone()),
+            quotas: checked_quotas(config)?,
+        })
+    }
+
+    /// What a namespace may hold: its own quota, and never more than the limit for all.
+    pub(crate) fn quota(&self, namespace: &Name) -> Quota {
+        let own = self.quotas.get(namespace.as_str()).copied().unwrap_or_default();
+        let all = self.limits.max_namespace_bytes.as_ref().map(stowage_config::ByteSize::bytes);
+        let max_bytes = match (own.max_bytes, all) {
+            (Some(own), Some(all)) => Some(own.min(all)),
+            (own, all) => own.or(all),
+        };
+        Quota { max_bytes, ..own }
+    }
+}
+
+fn refuse<T>(sentence: impl Into<String>) -> Result<T, InvalidSettings> {
+    Err(InvalidSettings(sentence.into()))
+}
+
+fn check_ports(config: &SidecarConfig) -> Result<(), InvalidSettings> {
+    if config.listen == config.management_listen && config.listen.port() != 0 {
+        return refuse(format!(
+            "managementListen: {} is also what listen says; give the second port an address of \
+             its own",
+            config.management_listen
+        ));
+    }
+    Ok(())
+}
+
+fn checked_contracts(contracts: &[Contract]) -> Result<Vec<Contract>, InvalidSettings> {
+    if contracts.is_empty() {
+        return refuse(
+            "contracts: the list is empty, so nothing would be served; name at least one",
+        );
+    }
+    let mut seen = HashSet::new();
+    for (i, contract) in contracts.iter().enumerate() {
+        if !seen.insert(contract) {
+            return refuse(format!(
+                "contracts[{i}]: {} stands there twice; remove one",
+                contract.as_str()
+            ));
+        }
+    }
+    Ok(contracts.to_vec())
+}
+
+fn checked_credentials(
+    anonymous: Anonymous,
+    tokens: Vec<(String, Token)>,
+    no_auth: NoAuth,
+) -> Result<Credentials, InvalidSettings> {
+    if tokens.is_empty() {
+        return match no_auth {
+            NoAuth::Insecure => Ok(Credentials::Everyone),
+            NoAuth::Refuse => refuse(
+                "auth: there is no token, so nobody could write; put at least one token into \
+                 auth.tokensDir, or start with --insecure-no-auth to let everyone read and write \
+                 everything",
+            ),
+        };
+    }
+    let mut seen: HashMap<[u8; 32], &str> = HashMap::new();
+    for (name, token) in &tokens {
+        let digest: [u8; 32] = Sha256::digest(&token.value).into();
+        if let Some(other) = seen.insert(digest, name) {
+            return refuse(format!(
+                "auth.tokens.{name}: it has the same value as auth.tokens.{other}; give each \
+                 token a value of its own"
+            ));
+        }
+    }
+    Ok(Credentials::tokens(tokens, anonymous))
+}
+
+fn checked_quotas(config: &SidecarConfig) -> Result<HashMap<String, Quota>, InvalidSettings> {
+    let mut quotas = HashMap::new();
+    for (i, entry) in config.namespaces.iter().enumerate() {
+        if let Err(e) = Name::parse(NameKind::Namespace, &entry.name) {
+            return refuse(format!("namespaces[{i}].name: {e}"));
+        }
+        let quota = Quota {
+            max_bytes: entry.max_bytes.as_ref().map(stowage_config::ByteSize::bytes),
+            max_keys: entry.max_keys,
+        };
+        if quotas.insert(entry.name.clone(), quota).is_some() {
+            return refuse(format!(
+                "namespaces[{i}].name: {} stands there twice; remove one",
+                entry.name
+            ));
+        }
+    }
+    Ok(quotas)
+}
+
+#[cfg(test)]
+mod tests {
+    use stowage_config::TokenGrant;
+
+    use super::*;
+
+    fn config(extra: &str) -> SidecarConfig {
+        let text = format!("store: s\nbackend: {{volume: {{path: data}}}}\n{extra}");
+        serde_saphyr::from_str(&text).unwrap()
+    }
+
+    fn token(name: &str, value: &str) -> (String, Token) {
+        (name.into(), Token { value: value.into(), grant: TokenGrant::default() })
+    }
+
+    #[test]
+    fn every_refusal_names_the_field_and_what_to_do() {
+        let one = || vec![token("a", "a-0123456789abcdef")];
+        let twice = || vec![token("a", "a-0123456789abcdef"), token("b", "a-0123456789abcdef")];
+        type Row = (&'static str, Vec<(String, Token)>, &'static [&'static str]);
+        let table: &[Row] = &[
+            ("", vec![], &["auth:", "--insecure-no-auth"]),
+            ("auth: {anonymous: read}", vec![], &["auth:", "--insecure-no-auth"]),
+            ("", twice(), &["auth.tokens.b", "auth.tokens.a", "a value of its own"]),
+            ("contracts: []", one(), &["contracts:", "at least one"]),
+            ("contracts: [kv, kv]", one(), &["contracts[1]", "kv", "remove one"]),
+            (
+                "cors: {allowedOrigins: [https://a.example, https://b.example/x]}",
+                one(),
+                &["cors.allowedOrigins[1]"],
+            ),
+            (
+                "listen: 127.0.0.1:9000\nmanagementListen: 127.0.0.1:9000",
+                one(),
+                &["managementListen:"],
+            ),
+            ("namespaces: [{name: a/b}]", one(), &["namespaces[0].name"]),
+            ("namespaces: [{name: a}, {name: a}]", one(), &["namespaces[1].name", "twice"]),
+        ];
+        for (extra, tokens, expected) in table {
+            let error = Settings::new(&config(extra), tokens.clone(), NoAuth::Refuse)
+                .expect_err(extra)
+                .to_string();
+            for part in *expected {
+                assert!(error.contains(part), "{extra:?}: {error:?} lacks {part:?}");
+            }
+            assert!(!error.contains("0123456789"), "{extra:?}: {error:?} holds a secret");
+        }
+    }
+
+    #[test]
+    fn what_is_right_is_taken() {
+        let table = [
+            ("", vec![token("a", "a-0123456789abcdef")], NoAuth::Refuse),
+            ("", vec![], NoAuth::Insecure),
+            ("listen: 127.0.0.1:0\nmanagementListen: 127.0.0.1:0", vec![], NoAuth::Insecure),
+        ];
+        for (extra, tokens, no_auth) in table {
+            let got = Settings::new(&config(extra), tokens, no_auth);
+            assert!(got.is_ok(), "{extra:?}: {got:?}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_never_gets_more_than_the_limit_for_all() {
+        let extra = "limits: {maxNamespaceBytes: 100}\n\
+                     namespaces: [{name: small, maxBytes: 10, maxKeys: 1}, {name: big, maxBytes: 1Ki}]";
+        let settings = Settings::new(&config(extra), vec![], NoAuth::Insecure).unwrap();
+        for (name, max_bytes, max_keys) in
+            [("small", 10, Some(1)), ("big", 100, None), ("other", 100, None)]
+        {
+            let got = settings.quota(&Name::parse(NameKind::Namespace, name).unwrap());
+            assert_eq!(got, Quota { max_bytes: Some(max_bytes), max_keys }, "{name}");
+        }
     }
 }

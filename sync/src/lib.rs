@@ -3,10 +3,36 @@
 //! Five steps, each a module: fetch the branch into a bare repository of its own, select files
 //! from the tree, parse them, validate them against the source's schema, publish the set. A
 //! failure in any step leaves the published set as it was.
+//!
+//! A repository is hostile until it is checked: there is never a work tree, hooks never run,
+//! every size is bounded before something is read, and credentials stand in private files only.
+//! A branch in which no file matches fails too, so that a wrong pattern never empties a set.
 
+mod credentials;
+mod diagnose;
+mod failure;
+mod fetch;
+mod git;
+mod http;
+mod machine;
+mod name;
+mod parse;
+mod reason;
 mod report;
+mod run;
+mod schema;
+mod secret;
+mod select;
+mod text;
+mod tree;
+mod url;
+mod validate;
+mod workspace;
 
+pub use http::{HttpPublisher, TargetRefused};
+pub use machine::Machine;
 pub use report::{ConfigFile, ConfigSet, FileError, InvalidFile, Outcome, Published, SyncReport};
+pub use run::sync_on;
 
 use async_trait::async_trait;
 use stowage_config::SyncConfig;
@@ -21,8 +47,9 @@ pub trait Publisher: Send + Sync {
     async fn publish(&self, set: &ConfigSet) -> Result<Published, String>;
 }
 
-/// Runs one sync. Never fails as a call: what went wrong is in the report.
+/// Runs one sync with the programs and the temporary directory of the environment.
+///
+/// As [`sync_on`].
 pub async fn sync(config: &SyncConfig, publisher: &dyn Publisher) -> SyncReport {
-    let _ = (config, publisher);
-    unreachable!("written next")
+    sync_on(&Machine::from_env(), config, publisher).await
 }

@@ -77,10 +77,10 @@ pub struct SyncReport {
     pub branch: String,
     /// How it ended.
     pub outcome: Outcome,
-    /// A word for machines, CamelCase: `Published`, `Unchanged`, `InvalidFiles`,
+    /// A word for machines, CamelCase: `Published`, `Unchanged`, `InvalidFiles`, `NoFiles`,
     /// `RepositoryNotFound`, `BranchNotFound`, `AuthenticationFailed`, `HostKeyRejected`,
-    /// `Unreachable`, `TimedOut`, `TooLarge`, `SchemaUnusable`, `UrlRefused`,
-    /// `CredentialsUnusable`, `PublishFailed`, `GitMissing`, `FetchFailed`.
+    /// `Unreachable`, `TimedOut`, `TooLarge`, `SchemaUnusable`, `NameRefused`, `UrlRefused`,
+    /// `IncludeRefused`, `CredentialsUnusable`, `PublishFailed`, `GitMissing`, `FetchFailed`.
     pub reason: String,
     /// A sentence for a person that says what to do; no secret, no path of this machine.
     pub message: String,
@@ -92,7 +92,7 @@ pub struct SyncReport {
     /// The tag of the set that is served, where it was published.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
-    /// The files that are invalid, with every reason.
+    /// The files that are invalid, with every reason; the message counts those left out.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub invalid: Vec<InvalidFile>,
     /// How long it took, in milliseconds.

@@ -1,0 +1,142 @@
+//! Request bodies: limited as they stream in, and never left half-read.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, EXPECT};
+use http::{HeaderMap, StatusCode};
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+use stowage_config::ByteSize;
+
+use super::problem::Problem;
+
+/// How long a body may stall between two pieces.
+const IDLE_MAX: Duration = Duration::from_secs(30);
+/// How much of a refused body is still read, so that the client gets to read the answer.
+const DRAIN_BYTES_MAX: u64 = 64 << 20;
+/// How long that may take.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Reads a whole body.
+///
+/// # Errors
+/// 413 above the limit, by what `Content-Length` declares before a byte is read; 408 where it
+/// stalls; 400 where it breaks off.
+pub(crate) async fn read(
+    body: Body,
+    headers: &HeaderMap,
+    limit: &ByteSize,
+) -> Result<Bytes, Problem> {
+    read_within(body, headers, limit.bytes(), IDLE_MAX).await
+}
+
+async fn read_within(
+    mut body: Body,
+    headers: &HeaderMap,
+    limit: u64,
+    idle: Duration,
+) -> Result<Bytes, Problem> {
+    let declared: Option<u64> =
+        headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|length| length > limit) {
+        return Err(Problem::payload_too_large(limit));
+    }
+    let mut whole = BytesMut::new();
+    loop {
+        let frame = match tokio::time::timeout(idle, body.frame()).await {
+            Err(_) => return Err(stalled(idle)),
+            Ok(None) => return Ok(whole.freeze()),
+            Ok(Some(Err(_))) => {
+                return Err(Problem::bad_request(
+                    "incomplete_body",
+                    "the body broke off before its end; nothing was applied",
+                ));
+            }
+            Ok(Some(Ok(frame))) => frame,
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        if (whole.len() + data.len()) as u64 > limit {
+            return Err(Problem::payload_too_large(limit));
+        }
+        whole.extend_from_slice(&data);
+    }
+}
+
+fn stalled(idle: Duration) -> Problem {
+    Problem::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "request_timeout",
+        format!("nothing of the body came for {} seconds; send it again", idle.as_secs()),
+    )
+    .with_header(http::header::CONNECTION, http::HeaderValue::from_static("close"))
+}
+
+/// A body that is read on, within bounds, where its handler answers without reading all of it.
+///
+/// A client that writes its whole body before it reads would otherwise meet a reset connection
+/// instead of the answer. Nothing is read where the client waits for `100 Continue`: reading
+/// would ask it for the body.
+pub(crate) struct Drained {
+    body: Option<Body>,
+    waits: bool,
+}
+
+impl Drained {
+    /// Wraps a request's body.
+    pub(crate) fn wrap(body: Body, headers: &HeaderMap) -> Body {
+        Body::new(Self { body: Some(body), waits: headers.contains_key(EXPECT) })
+    }
+}
+
+impl http_body::Body for Drained {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let frame = std::task::ready!(Pin::new(body).poll_frame(context));
+        // Once it was read from, the client was asked for it.
+        self.waits = false;
+        if !matches!(frame, Some(Ok(_))) {
+            self.body = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), http_body::Body::size_hint)
+    }
+}
+
+impl Drop for Drained {
+    fn drop(&mut self) {
+        let Some(body) = self.body.take() else { return };
+        if self.waits || http_body::Body::is_end_stream(&body) {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(tokio::time::timeout(DRAIN_TIME_MAX, drain(body)));
+        }
+    }
+}
+
+async fn drain(mut body: Body) {
+    let mut bytes = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if bytes > DRAIN_BYTES_MAX {
+            return;
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The second port: liveness, readiness and metrics, without credentials.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::header::CONTENT_TYPE;
+use tokio::sync::Mutex;
+
+use super::app::App;
+use super::problem::Problem;
+use super::router::no_such_path;
+
+/// How long one look at the store answers for.
+const CHECK_VALID: Duration = Duration::from_secs(1);
+/// How long a look at the store may take; a medium that hangs is not ready.
+const CHECK_MAX: Duration = Duration::from_secs(5);
+
+/// What the last look found: when, and what stood in the way.
+type LastCheck = Mutex<Option<(Instant, Result<(), String>)>>;
+
+struct Management {
+    app: Arc<App>,
+    last_check: LastCheck,
+}
+
+/// Every route of the second port.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let state = Arc::new(Management { app, last_check: LastCheck::default() });
+    Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .fallback(async || no_such_path())
+        .with_state(state)
+}
+
+/// 200 as long as the store can be read and written and no shutdown has begun.
+async fn readyz(State(state): State<Arc<Management>>) -> Result<&'static str, Problem> {
+    if state.app.shutdown.is_cancelled() {
+        return Err(Problem::unavailable("the server is shutting down"));
+    }
+    // Held during the look, so that any number of probes make one.
+    let mut last = state.last_check.lock().await;
+    let found = match &*last {
+        Some((when, found)) if when.elapsed() < CHECK_VALID => found.clone(),
+        _ => {
+            let found = look(&state.app).await;
+            *last = Some((Instant::now(), found.clone()));
+            found
+        }
+    };
+    found.map(|()| "ready\n").map_err(|reason| {
+        tracing::warn!(reason, "not ready");
+        Problem::unavailable("the store cannot be read and written; the log says why")
+    })
+}
+
+async fn look(app: &App) -> Result<(), String> {
+    match tokio::time::timeout(CHECK_MAX, app.store.check()).await {
+        Ok(found) => found.map_err(|e| e.to_string()),
+        Err(_) => Err(format!("the store did not answer within {} s", CHECK_MAX.as_secs())),
+    }
+}
+
+async fn metrics(State(state): State<Arc<Management>>) -> Response {
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(CONTENT_TYPE, content_type)], state.app.metrics.text()).into_response()
+}

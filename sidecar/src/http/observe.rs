@@ -1,0 +1,146 @@
+//! What stands around every request: what each answer carries, the access log, the metrics.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::MatchedPath;
+use axum::response::Response;
+use http::header::{ALLOW, CONNECTION, ETAG};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use tower::ServiceExt;
+
+use super::app::App;
+use super::body::Drained;
+use super::caller::Caller;
+use super::cors::Origin;
+use super::request_id::{self, X_REQUEST_ID};
+
+const X_STORAGE_BACKEND: HeaderName = HeaderName::from_static("x-storage-backend");
+const X_STOWAGE_VERSION: HeaderName = HeaderName::from_static("x-stowage-version");
+
+/// Answers one request of the main port.
+pub(crate) async fn answer(
+    app: Arc<App>,
+    router: Router,
+    request: Request<Incoming>,
+) -> Result<Response, Infallible> {
+    let (mut parts, body) = request.into_parts();
+    let settings = Arc::clone(&app.settings.borrow());
+    let id = request_id::of(&parts.headers);
+    let origin = Origin::of(&parts.method, &parts.headers, &settings.origins);
+    let caller = Caller::identify(settings, &parts.headers);
+    let mut line = AccessLine {
+        app: Arc::clone(&app),
+        start: Instant::now(),
+        method: parts.method.clone(),
+        id: id.clone(),
+        token: caller.name().to_owned(),
+        outcome: None,
+    };
+    app.metrics.request_started(body.size_hint().exact());
+    parts.extensions.insert(caller);
+    let (method, version) = (parts.method.clone(), parts.version);
+    let body = Drained::wrap(Body::new(body), &parts.headers);
+    let response = router.oneshot(Request::from_parts(parts, body)).await;
+    let mut response = response.unwrap_or_else(|never| match never {});
+
+    if method == Method::OPTIONS {
+        response = options(response);
+    }
+    let template = response.extensions().get::<MatchedPath>().cloned();
+    let headers = response.headers_mut();
+    let methods = spell_allow(headers);
+    origin.decorate(headers, methods.as_ref());
+    headers.insert(X_STORAGE_BACKEND, HeaderValue::from_static(app.store.kind().as_str()));
+    headers.insert(X_REQUEST_ID, id);
+    repeat_version(headers);
+    end_connection(&app, version, headers);
+    let bytes = response.body().size_hint().exact().unwrap_or(0);
+    line.outcome = Some(Outcome { status: response.status(), template, bytes });
+    Ok(response)
+}
+
+/// No handler takes OPTIONS, so the router answers 405 with the route's methods: that is the
+/// answer, without the complaint.
+fn options(refused: Response) -> Response {
+    if refused.status() != StatusCode::METHOD_NOT_ALLOWED {
+        return refused;
+    }
+    let (mut parts, _) = refused.into_parts();
+    parts.status = StatusCode::NO_CONTENT;
+    parts.headers.remove(http::header::CONTENT_TYPE);
+    parts.headers.remove(http::header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::empty())
+}
+
+/// Adds OPTIONS, which every route takes, to the methods that the router knows.
+fn spell_allow(headers: &mut HeaderMap) -> Option<HeaderValue> {
+    let known = headers.get(ALLOW)?.to_str().ok()?;
+    let methods = known.split(',').map(str::trim).chain(["OPTIONS"]).collect::<Vec<_>>();
+    let value = HeaderValue::try_from(methods.join(", ")).ok()?;
+    headers.insert(ALLOW, value.clone());
+    Some(value)
+}
+
+/// Says the tag's text outside the tag, for proxies that weaken or drop it.
+fn repeat_version(headers: &mut HeaderMap) {
+    let Some(tag) = headers.get(ETAG).and_then(|tag| tag.to_str().ok()) else { return };
+    if let Ok(version) = HeaderValue::from_str(tag.trim_matches('"')) {
+        headers.insert(X_STOWAGE_VERSION, version);
+    }
+}
+
+/// Asks the client to come back on another connection while the server ends. HTTP/2 has no such
+/// field (RFC 9113 §8.2.2); its connections are told by GOAWAY.
+fn end_connection(app: &App, version: Version, headers: &mut HeaderMap) {
+    if version >= Version::HTTP_2 {
+        headers.remove(CONNECTION);
+    } else if app.shutdown.is_cancelled() {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+struct Outcome {
+    status: StatusCode,
+    template: Option<MatchedPath>,
+    bytes: u64,
+}
+
+/// Writes the access log's line when it is dropped, so that a request whose client left is
+/// written down too. It holds no token, no query and no body.
+struct AccessLine {
+    app: Arc<App>,
+    start: Instant,
+    method: Method,
+    id: HeaderValue,
+    token: String,
+    outcome: Option<Outcome>,
+}
+
+impl Drop for AccessLine {
+    fn drop(&mut self) {
+        let duration = self.start.elapsed();
+        // 499: the client left before the answer, as proxies write it.
+        let status = self.outcome.as_ref().map_or(499, |outcome| outcome.status.as_u16());
+        let template = self.outcome.as_ref().and_then(|outcome| outcome.template.as_ref());
+        let route = template.map_or("unmatched", MatchedPath::as_str);
+        let bytes = self.outcome.as_ref().map_or(0, |outcome| outcome.bytes);
+        self.app.metrics.request_ended(route, &self.method, status, duration, bytes);
+        tracing::info!(
+            target: "stowage::access",
+            method = %self.method,
+            route,
+            status,
+            duration_ms = duration.as_secs_f64() * 1000.0,
+            bytes,
+            request_id = self.id.to_str().unwrap_or_default(),
+            token = self.token,
+            "request"
+        );
+    }
+}

@@ -1,0 +1,266 @@
+//! Every answer that is not a success: `application/problem+json` (RFC 9457).
+//!
+//! What the client is told is decided here; what an operator must know is logged here, once.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, RETRY_AFTER,
+    WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde_json::{Map, Value};
+use stowage_store::{EntityTag, StoreError};
+
+use crate::auth::Refusal;
+
+/// An answer that says what is wrong and what to do.
+#[derive(Debug)]
+pub(crate) struct Problem(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    status: StatusCode,
+    /// A short string that programs can tell apart.
+    error: &'static str,
+    /// A sentence for a person; empty where there is nothing safe to say.
+    detail: String,
+    headers: HeaderMap,
+    /// Members beyond those of RFC 9457.
+    members: Map<String, Value>,
+}
+
+impl Problem {
+    /// A problem of any status.
+    pub(crate) fn new(status: StatusCode, error: &'static str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        let (headers, members) = (HeaderMap::new(), Map::new());
+        Self(Box::new(Parts { status, error, detail, headers, members }))
+    }
+
+    /// 400.
+    pub(crate) fn bad_request(error: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error, detail)
+    }
+
+    /// 401, with the challenge that RFC 9110 §15.5.2 requires.
+    pub(crate) fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+            .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    /// 404.
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    /// 412 with the current tag; `None` where nothing stands there.
+    pub(crate) fn precondition_failed(current: Option<&EntityTag>) -> Self {
+        let detail = match current {
+            Some(_) => {
+                "the state is not the one that the request demands; read it again and decide anew"
+            }
+            None => "the request demands a state, and nothing stands there",
+        };
+        let problem = Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", detail);
+        match current {
+            Some(tag) => problem.with_tag(tag).with_member("etag", tag.to_string()),
+            None => problem,
+        }
+    }
+
+    /// 413. The connection ends with it: the rest of the body is not worth waiting for.
+    pub(crate) fn payload_too_large(limit_bytes: u64) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "payload_too_large",
+            format!("the body is larger than the limit of {limit_bytes} bytes"),
+        )
+        .with_header(CONNECTION, HeaderValue::from_static("close"))
+        .with_member("limit", limit_bytes)
+    }
+
+    /// 415 for a media type that is not JSON.
+    pub(crate) fn not_json() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "the body must be JSON: send Content-Type: application/json, or none",
+        )
+        .with_header(ACCEPT, HeaderValue::from_static("application/json"))
+    }
+
+    /// 415 for a content coding (RFC 9110 §15.5.16).
+    pub(crate) fn encoded() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_content_encoding",
+            "the body must not be compressed: send it without Content-Encoding",
+        )
+        .with_header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+    }
+
+    /// 428; never stored by a cache (RFC 6585 §3).
+    pub(crate) fn precondition_required(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PRECONDITION_REQUIRED, "precondition_required", detail)
+            .with_header(CACHE_CONTROL, HeaderValue::from_static("no-store"))
+    }
+
+    /// 503: nothing was applied, and a second may help.
+    pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+            .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    /// 500 without a word about why: the log has it.
+    pub(crate) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "")
+    }
+
+    /// Adds a header.
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.insert(name, value);
+        self
+    }
+
+    /// Adds the tag of the current representation.
+    pub(crate) fn with_tag(self, tag: &EntityTag) -> Self {
+        match HeaderValue::try_from(tag.to_string()) {
+            Ok(value) => self.with_header(ETAG, value),
+            Err(_) => self,
+        }
+    }
+
+    /// Adds a member to the body.
+    pub(crate) fn with_member(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.members.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The status.
+    #[cfg(test)]
+    pub(crate) fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// The sentence.
+    #[cfg(test)]
+    pub(crate) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Parts { status, error, detail, headers, mut members } = *self.0;
+        members.insert("type".into(), "about:blank".into());
+        members.insert("title".into(), status.canonical_reason().unwrap_or("Error").into());
+        members.insert("status".into(), status.as_u16().into());
+        members.insert("error".into(), error.into());
+        if !detail.is_empty() {
+            members.insert("detail".into(), detail.into());
+        }
+        let mut response = Response::new(Body::from(Value::Object(members).to_string()));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unauthenticated => {
+                Self::unauthorized("this needs a valid token: send Authorization: Bearer <token>")
+            }
+            Refusal::Forbidden => Self::new(
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "the token is valid, but its rights do not reach this",
+            ),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    /// The one place where the store's errors become statuses.
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::PreconditionFailed { current } => {
+                Self::precondition_failed(current.as_ref())
+            }
+            StoreError::QuotaExceeded { quota, limit, needed } => Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "quota_exceeded",
+                format!(
+                    "the namespace may hold {limit} {quota}, and this would make it {needed}; \
+                     delete keys, or have the quota raised"
+                ),
+            ),
+            StoreError::OutOfSpace => Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "out_of_space",
+                "the volume is full; reads and deletes still work",
+            ),
+            StoreError::Corrupt { .. } => {
+                tracing::error!(%error, "what is stored is damaged; restore it from a backup");
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "damaged",
+                    "what is stored here is damaged; it is neither served nor overwritten",
+                )
+            }
+            StoreError::Unavailable { .. } => {
+                tracing::warn!(%error, "a request was refused");
+                Self::unavailable("the store takes no more work right now; try again")
+            }
+            StoreError::Io(_) => {
+                tracing::error!(%error, "the store's medium refused");
+                Self::unavailable("the store cannot reach its medium right now; try again")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use stowage_store::Quota;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_store_error_has_a_status_and_leaks_nothing() {
+        let io = || std::io::Error::other("/data/run-store.json: secret");
+        let table = [
+            (StoreError::PreconditionFailed { current: None }, 412, "precondition_failed"),
+            (
+                StoreError::QuotaExceeded { quota: Quota::Bytes, limit: 1, needed: 2 },
+                507,
+                "quota_exceeded",
+            ),
+            (StoreError::OutOfSpace, 507, "out_of_space"),
+            (
+                StoreError::Corrupt { key: "kv/secret.json".into(), reason: "secret".into() },
+                500,
+                "damaged",
+            ),
+            (StoreError::Unavailable { reason: "secret".into() }, 503, "unavailable"),
+            (StoreError::Io(io()), 503, "unavailable"),
+        ];
+        for (error, status, word) in table {
+            let response = Problem::from(error).into_response();
+            assert_eq!(response.status(), status, "{word}");
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), status == 503, "{word}");
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["error"], word);
+            assert_eq!(body["status"], status);
+            assert!(body["type"].is_string() && body["title"].is_string(), "{body}");
+            assert!(!body.to_string().contains("secret"), "{body}");
+        }
+    }
+}

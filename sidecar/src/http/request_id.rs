@@ -1,0 +1,66 @@
+//! `X-Request-Id`: taken where it can be logged as it is, made otherwise.
+
+use std::fmt::Write as _;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// The header's name.
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest id that is taken, in bytes.
+const BYTES_MAX: usize = 128;
+
+/// The id of a request: visible ASCII only, so that it cannot forge a line of a log.
+pub(crate) fn of(headers: &HeaderMap) -> HeaderValue {
+    let mut lines = headers.get_all(X_REQUEST_ID).iter();
+    match (lines.next(), lines.next()) {
+        (Some(id), None) if is_sane(id.as_bytes()) => id.clone(),
+        _ => make(),
+    }
+}
+
+fn is_sane(id: &[u8]) -> bool {
+    (1..=BYTES_MAX).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
+}
+
+fn make() -> HeaderValue {
+    let mut random = [0u8; 16];
+    // Where the system has no randomness left, an id that says nothing is better than no answer.
+    if getrandom::fill(&mut random).is_err() {
+        return HeaderValue::from_static("unknown");
+    }
+    let mut id = String::with_capacity(32);
+    for byte in random {
+        // Writing to a string cannot fail.
+        let _ = write!(id, "{byte:02x}");
+    }
+    HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sane_id_is_taken_and_any_other_replaced() {
+        let long = "x".repeat(128);
+        let too_long = "x".repeat(129);
+        let table = [
+            ("abc-1", true),
+            (long.as_str(), true),
+            (too_long.as_str(), false),
+            ("", false),
+            ("a b", false),
+            ("a\tb", false),
+            ("é", false),
+        ];
+        for (id, taken) in table {
+            let mut headers = HeaderMap::new();
+            headers.insert(X_REQUEST_ID, HeaderValue::from_bytes(id.as_bytes()).unwrap());
+            let got = of(&headers);
+            assert_eq!(got.as_bytes() == id.as_bytes(), taken, "{id:?}");
+            assert!(is_sane(got.as_bytes()), "{id:?} became {got:?}");
+        }
+        assert_ne!(of(&HeaderMap::new()), of(&HeaderMap::new()));
+    }
+}

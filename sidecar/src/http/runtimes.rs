@@ -1,0 +1,204 @@
+//! Runtime configs: a Git branch's files, replaced as one (contract 4).
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, Uri};
+use serde::Serialize;
+use stowage_config::Contract;
+use stowage_store::{EntityTag, Name, NameKind, Preconditions};
+
+use super::app::App;
+use super::caller::Caller;
+use super::conditional::{BareNumbers, preconditions};
+use super::document::{self, X_STOWAGE_REVISION, with_header};
+use super::problem::Problem;
+use super::{body, set_body, target};
+use crate::auth::{Right, Scope};
+use crate::http::media;
+use crate::runtimes::{self, FilePath, ReplaceError, StoredSet};
+
+/// A set as the list of all sets shows it.
+#[derive(Serialize)]
+struct SetSummary<'a> {
+    repo_id: &'a str,
+    branch: &'a str,
+    /// The Git commit.
+    revision: &'a str,
+    /// The set's tag, with its quotes.
+    etag: String,
+    /// How many files it holds.
+    files: usize,
+    /// When its content last changed, RFC 3339.
+    updated_at: &'a str,
+}
+
+/// `GET /runtimes`: the sets that the caller may read.
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    caller.authorize(Contract::Runtimes, Scope::Listing, Right::Read)?;
+    let preconditions = preconditions(&headers, BareNumbers::Refused)?;
+    let may_read = |repository: &Name| {
+        let scope = Scope::Namespace(repository.as_str());
+        caller.authorize(Contract::Runtimes, scope, Right::Read).is_ok()
+    };
+    let sets = runtimes::list(app.store.as_ref(), &app.sets, may_read).await?;
+    let summaries: Vec<_> =
+        sets.iter().map(|(repository, branch, set)| summary(repository, branch, set)).collect();
+    let text = Bytes::from(serde_json::to_vec(&summaries).map_err(|_| Problem::internal())?);
+    document::conditional(&preconditions, &runtimes::digest_tag(&text), || text.clone())
+}
+
+/// `GET /runtimes/{repo_id}/{branch}`: every file of the set.
+pub(crate) async fn get_set(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (repository, branch) = authorized(&caller, &uri, Right::Read)?;
+    let preconditions = preconditions(&headers, BareNumbers::Refused)?;
+    let set = load(&app, &repository, &branch).await?;
+    let response = document::conditional(&preconditions, set.tag(), || set.files_json())?;
+    Ok(with_header(response, X_STOWAGE_REVISION, set.revision()))
+}
+
+/// `GET /runtimes/{repo_id}/{branch}/{filepath}`: one config.
+pub(crate) async fn get_file(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (repository, branch) = authorized(&caller, &uri, Right::Read)?;
+    let path = file_path(target::segments_after(&uri, 3))?;
+    let preconditions = preconditions(&headers, BareNumbers::Refused)?;
+    let set = load(&app, &repository, &branch).await?;
+    let Some(file) = set.file(&path) else {
+        let problem = Problem::not_found("this file is not in the set");
+        return Err(with_revision(problem, &set));
+    };
+    let response = document::conditional(&preconditions, &file.tag, || file.config.clone())?;
+    Ok(with_header(response, X_STOWAGE_REVISION, set.revision()))
+}
+
+/// `PUT /runtimes/{repo_id}/{branch}`: replaces the whole set in one step. 201 where none was
+/// served before (RFC 9110 §9.3.4), else 200; the answer is the set's line in the list.
+pub(crate) async fn put_set(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let (repository, branch) = authorized(&caller, &uri, Right::Write)?;
+    let preconditions = preconditions(&headers, BareNumbers::Refused)?;
+    media::require_json(&headers)?;
+    let text = body::read(body, &headers, &caller.settings.limits.max_runtime_set_bytes).await?;
+    let new = set_body::parse(&text)?;
+    let replaced = runtimes::replace_if(
+        app.store.as_ref(),
+        Some(&app.sets),
+        (&repository, &branch),
+        new,
+        preconditions,
+    )
+    .await?;
+    let status = if replaced.created { StatusCode::CREATED } else { StatusCode::OK };
+    let set = &replaced.set;
+    let text =
+        serde_json::to_vec(&summary(&repository, &branch, set)).map_err(|_| Problem::internal())?;
+    let response = document::json(status, set.tag(), text.into());
+    Ok(with_header(response, X_STOWAGE_REVISION, set.revision()))
+}
+
+/// `DELETE /runtimes/{repo_id}/{branch}`: 204, or 404 where no set is served.
+pub(crate) async fn delete_set(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (repository, branch) = authorized(&caller, &uri, Right::Write)?;
+    let preconditions: Preconditions = preconditions(&headers, BareNumbers::Refused)?;
+    if runtimes::remove_if(app.store.as_ref(), &repository, &branch, preconditions).await? {
+        Ok(StatusCode::NO_CONTENT.into_response())
+    } else {
+        Err(no_such_set())
+    }
+}
+
+fn summary<'a>(repository: &'a Name, branch: &'a Name, set: &'a StoredSet) -> SetSummary<'a> {
+    SetSummary {
+        repo_id: repository.as_str(),
+        branch: branch.as_str(),
+        revision: set.revision(),
+        etag: set.tag().to_string(),
+        files: set.len(),
+        updated_at: set.updated_at(),
+    }
+}
+
+fn authorized(caller: &Caller, uri: &Uri, right: Right) -> Result<(Name, Name), Problem> {
+    let repository = target::name(NameKind::Repository, target::segment(uri, 1))?;
+    let branch = target::name(NameKind::Branch, target::segment(uri, 2))?;
+    caller.authorize(Contract::Runtimes, Scope::Namespace(repository.as_str()), right)?;
+    Ok((repository, branch))
+}
+
+/// Decodes each segment on its own: a `%2F` in one would be a slash that is no separator.
+fn file_path(raw: &str) -> Result<FilePath, Problem> {
+    let mut decoded = Vec::new();
+    for segment in raw.split('/') {
+        let segment = target::decode(segment).ok_or_else(|| target::bad_escape("file path"))?;
+        if segment.contains('/') {
+            return Err(Problem::bad_request(
+                "invalid_name",
+                "a file path holds / as itself, never as %2F",
+            ));
+        }
+        decoded.push(segment);
+    }
+    FilePath::parse(&decoded.join("/"))
+        .map_err(|e| Problem::bad_request("invalid_name", e.to_string()))
+}
+
+/// The set, unless there is none or it is empty; that answer still says the revision.
+async fn load(app: &App, repository: &Name, branch: &Name) -> Result<Arc<StoredSet>, Problem> {
+    let set = runtimes::load(app.store.as_ref(), &app.sets, repository, branch).await?;
+    match set {
+        Some(set) if set.is_empty() => Err(with_revision(no_such_set(), &set)),
+        Some(set) => Ok(set),
+        None => Err(no_such_set()),
+    }
+}
+
+fn with_revision(problem: Problem, set: &StoredSet) -> Problem {
+    match http::HeaderValue::from_str(set.revision()) {
+        Ok(revision) => problem.with_header(X_STOWAGE_REVISION, revision),
+        Err(_) => problem,
+    }
+}
+
+fn no_such_set() -> Problem {
+    Problem::not_found("no runtime configs are served for this repository and branch")
+}
+
+impl From<ReplaceError> for Problem {
+    fn from(error: ReplaceError) -> Self {
+        match error {
+            ReplaceError::Invalid(e) => Self::bad_request("invalid_set", e.to_string()),
+            ReplaceError::PreconditionFailed { current } => {
+                let current: Option<EntityTag> = current;
+                Self::precondition_failed(current.as_ref())
+            }
+            ReplaceError::Store(e) => e.into(),
+        }
+    }
+}

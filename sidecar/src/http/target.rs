@@ -1,0 +1,127 @@
+//! Names in a request's target: taken from the raw path and query, percent-decoded exactly once.
+
+use http::Uri;
+use percent_encoding::percent_decode_str;
+use stowage_store::{Name, NameKind};
+
+use super::problem::Problem;
+
+/// A segment of the raw path, from 0; empty where there is none. Routes decide on the raw path
+/// too, so a `%2F` never separates.
+pub(crate) fn segment(uri: &Uri, index: usize) -> &str {
+    uri.path().split('/').nth(index + 1).unwrap_or_default()
+}
+
+/// What follows the first `count` segments of the raw path.
+pub(crate) fn segments_after(uri: &Uri, count: usize) -> &str {
+    uri.path().splitn(count + 2, '/').nth(count + 1).unwrap_or_default()
+}
+
+/// The name that a raw segment stands for.
+///
+/// # Errors
+/// 400 that says the kind of name, never its value.
+pub(crate) fn name(kind: NameKind, raw: &str) -> Result<Name, Problem> {
+    let decoded = decode(raw).ok_or_else(|| bad_escape(&kind.to_string()))?;
+    Name::parse(kind, &decoded).map_err(|e| Problem::bad_request("invalid_name", e.to_string()))
+}
+
+/// The value of a query parameter, decoded; `None` where it is not there.
+///
+/// # Errors
+/// 400 where it stands there twice or does not decode.
+pub(crate) fn query(uri: &Uri, parameter: &str) -> Result<Option<String>, Problem> {
+    let mut found = None;
+    for pair in uri.query().unwrap_or_default().split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if decode(name).as_deref() != Some(parameter) {
+            continue;
+        }
+        if found.is_some() {
+            return Err(Problem::bad_request(
+                "invalid_query",
+                format!("the query parameter {parameter} stands there more than once"),
+            ));
+        }
+        found = Some(decode(value).ok_or_else(|| bad_escape(parameter))?);
+    }
+    Ok(found)
+}
+
+/// 400 for a value that cannot be decoded.
+pub(crate) fn bad_escape(what: &str) -> Problem {
+    Problem::bad_request(
+        "invalid_name",
+        format!("the {what} is not percent-encoded UTF-8: two hexadecimal digits follow each %"),
+    )
+}
+
+/// Decodes once. `None` for a `%` without two hexadecimal digits, for a NUL, and for what is
+/// not UTF-8. A `+` is a plus sign.
+pub(crate) fn decode(raw: &str) -> Option<String> {
+    let digits = |escape: &str| escape.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    if !raw.split('%').skip(1).all(digits) {
+        return None;
+    }
+    let decoded = percent_decode_str(raw).decode_utf8().ok()?;
+    (!decoded.contains('\0')).then(|| decoded.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_decoded_exactly_once() {
+        let table = [
+            ("cart", Some("cart")),
+            ("a%2Fb", Some("a/b")),
+            ("a%2fb", Some("a/b")),
+            ("a%252Fb", Some("a%2Fb")),
+            ("a+b", Some("a+b")),
+            ("%C3%A9", Some("é")),
+            ("", Some("")),
+            ("%", None),
+            ("%2", None),
+            ("%zz", None),
+            ("a%+1", None),
+            ("%00", None),
+            ("%FF", None),
+            ("%C3", None),
+        ];
+        for (raw, expected) in table {
+            assert_eq!(decode(raw).as_deref(), expected, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn segments_are_those_of_the_raw_path() {
+        let uri: Uri = "/runtimes/team%2Fetl/feature%2Fx/a/b%2Fc.yaml?x=/".parse().unwrap();
+        assert_eq!(segment(&uri, 0), "runtimes");
+        assert_eq!(segment(&uri, 1), "team%2Fetl");
+        assert_eq!(segment(&uri, 2), "feature%2Fx");
+        assert_eq!(segments_after(&uri, 3), "a/b%2Fc.yaml");
+        assert_eq!(segment(&uri, 9), "");
+        assert_eq!(segments_after(&uri, 9), "");
+    }
+
+    #[test]
+    fn query_parameters_are_single_and_decoded() {
+        let uri = |query: &str| format!("/api/storage?{query}").parse::<Uri>().unwrap();
+        let table = [
+            ("ns=a", Ok(Some("a"))),
+            ("x=1&ns=a%2Fb&y", Ok(Some("a/b"))),
+            ("n%73=a", Ok(Some("a"))),
+            ("ns", Ok(Some(""))),
+            ("x=1", Ok(None)),
+            ("ns=a&ns=a", Err(())),
+            ("ns=%00", Err(())),
+            ("ns=%zz", Err(())),
+        ];
+        for (text, expected) in table {
+            let got = query(&uri(text), "ns");
+            let got = got.as_ref().map(Option::as_deref).map_err(|_| ());
+            assert_eq!(got, expected, "{text:?}");
+        }
+    }
+}

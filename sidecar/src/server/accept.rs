@@ -1,0 +1,107 @@
+//! Accepting connections, up to a bound, and ending them.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::Response;
+use futures_util::FutureExt;
+use hyper::Request;
+use hyper::body::Incoming;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::connection::{Ends, serve_connection};
+use crate::http::App;
+
+/// How long accepting rests after an error such as "too many open files".
+const ERROR_REST: Duration = Duration::from_millis(100);
+
+/// How often a server that is to end looks whether connections are still open.
+const LINGER_STEP: Duration = Duration::from_millis(10);
+
+/// One port's connections.
+pub(super) struct Acceptor {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+    places_max: usize,
+    ending: CancellationToken,
+}
+
+impl Acceptor {
+    /// A port that holds at most `places_max` connections until `ending` is cancelled.
+    pub(super) fn new(listener: TcpListener, places_max: usize, ending: CancellationToken) -> Self {
+        Self { listener, places: Arc::new(Semaphore::new(places_max)), places_max, ending }
+    }
+
+    /// Accepts and serves until the end: then takes connections for `linger` as long as some are
+    /// open, lets requests in flight finish within `grace`, and drops what is left.
+    pub(super) async fn run<H, F>(
+        self,
+        linger: Duration,
+        grace: Duration,
+        handler: H,
+        counted: Option<Arc<App>>,
+    ) where
+        H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<Response, Infallible>> + Send + 'static,
+    {
+        let mut connections = JoinSet::new();
+        let ends = Ends { soon: self.ending.clone(), now: CancellationToken::new() };
+        let mut spawn = |stream: TcpStream, place| {
+            let (handler, ends) = (handler.clone(), ends.clone());
+            let guard = counted.as_ref().map(|app| app.metrics.connection());
+            connections.spawn(async move {
+                serve_connection(stream, handler, ends).await;
+                drop((guard, place));
+            });
+        };
+
+        let mut linger_until = None;
+        loop {
+            // A place first: without one, connections wait in the kernel's queue.
+            let open = self.places_max - self.places.available_permits();
+            if self.ending.is_cancelled() {
+                let until = *linger_until.get_or_insert_with(|| Instant::now() + linger);
+                if open == 0 || Instant::now() >= until {
+                    break;
+                }
+            }
+            let next = async {
+                let place = Arc::clone(&self.places).acquire_owned().await.ok();
+                (self.listener.accept().await, place)
+            };
+            let accepted = tokio::select! {
+                accepted = next => accepted,
+                () = self.ending.cancelled(), if linger_until.is_none() => continue,
+                () = sleep(LINGER_STEP), if linger_until.is_some() => continue,
+            };
+            match accepted {
+                (Ok((stream, _)), place) => spawn(stream, place),
+                (Err(error), _) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    sleep(ERROR_REST).await;
+                }
+            }
+        }
+        // What the kernel has taken already would otherwise be reset.
+        while let Some(Ok((stream, _))) = self.listener.accept().now_or_never() {
+            let place = Arc::clone(&self.places).try_acquire_owned().ok();
+            spawn(stream, place);
+        }
+        drop(self.listener);
+        ends.now.cancel();
+        let all = async { while connections.join_next().await.is_some() {} };
+        if timeout(grace, all).await.is_err() {
+            tracing::warn!(
+                open = connections.len(),
+                "requests did not finish within the grace period and were cut off"
+            );
+        }
+        connections.shutdown().await;
+    }
+}
