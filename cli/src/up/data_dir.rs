@@ -45,7 +45,7 @@ impl DataDir {
             }
         };
         fs::create_dir_all(path).map_err(failed("make the data directory"))?;
-        let root = fs::canonicalize(path).map_err(failed("use the data directory"))?;
+        let root = std::path::absolute(path).map_err(failed("use the data directory"))?;
         let mut lock = File::options()
             .read(true)
             .write(true)
@@ -91,11 +91,6 @@ impl DataDir {
         self.root.join("bindings").join(namespace)
     }
 
-    /// Where Secrets stand as files while this process runs.
-    pub(crate) fn run(&self) -> PathBuf {
-        self.root.join(".run")
-    }
-
     /// Removes a Store's tree and the token made for it. The tree is renamed first: a kill in
     /// between leaves it whole or gone, never a part of it under the Store's name.
     ///
@@ -114,7 +109,7 @@ impl DataDir {
     }
 
     fn sweep(&self) -> io::Result<()> {
-        private_file::remove_dir(&self.run())?;
+        private_file::remove_dir(&run(&self.root))?;
         for entry in fs::read_dir(&self.root)? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with(DELETED_PREFIX) {
@@ -127,10 +122,15 @@ impl DataDir {
 
 impl Drop for DataDir {
     fn drop(&mut self) {
-        if let Err(error) = private_file::remove_dir(&self.run()) {
+        if let Err(error) = private_file::remove_dir(&run(&self.root)) {
             tracing::warn!(%error, "Secrets written for Git syncs could not be removed");
         }
     }
+}
+
+/// Where Secrets stand as files while a process serves from a data directory.
+pub(crate) fn run(root: &Path) -> PathBuf {
+    root.join(".run")
 }
 
 fn in_use(path: &Path, lock: &mut File) -> String {
@@ -177,7 +177,7 @@ mod tests {
         }
         let data = DataDir::open(root.path()).unwrap();
         assert!(data.store("demo").is_dir());
-        assert!(!data.run().exists(), "secrets of the last run are gone");
+        assert!(!run(root.path()).exists(), "secrets of the last run are gone");
         assert!(!root.path().join(".deleted-old").exists());
     }
 
