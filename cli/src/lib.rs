@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, LogFormat};
 use crate::exit::{Failure, WRONG_INPUT};
 
 /// Runs the command line, and says on standard error what went wrong.
@@ -39,7 +39,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     done.unwrap_or_else(|failure| {
-        let _ = writeln!(std::io::stderr(), "stowage: {failure}");
+        match &cli.command {
+            Command::Up(args) if args.log_format == LogFormat::Json => {
+                tracing::error!("{failure}");
+            }
+            _ => {
+                let _ = writeln!(std::io::stderr(), "stowage: {failure}");
+            }
+        }
         failure.exit_code()
     })
 }

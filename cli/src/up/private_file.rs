@@ -31,10 +31,7 @@ pub(crate) fn write_readable(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 fn write_with_mode(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let directory = directory_of(path);
     let mut file = tempfile::Builder::new()
         .prefix(".stowage-")
         .permissions(fs::Permissions::from_mode(mode))
@@ -43,6 +40,14 @@ fn write_with_mode(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;
     File::open(directory)?.sync_all()
+}
+
+/// The directory that a file stands in; the current one for a bare name.
+pub(crate) fn directory_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Removes a file; one that is not there is no error.

@@ -52,6 +52,13 @@ impl Published {
         if let Some(path) = &path {
             private_file::remove(path)
                 .map_err(|e| io_failure("remove the old ready file", path, &e))?;
+            // Found now, not when everything is up and a script waits.
+            if !private_file::directory_of(path).is_dir() {
+                return Err(Failure::Environment(format!(
+                    "cannot write the ready file {}: its directory does not exist; make it first",
+                    path.display()
+                )));
+            }
         }
         Ok(Self { path, content: None })
     }

@@ -67,6 +67,19 @@ pub(crate) async fn prepare(
     })
 }
 
+/// Removes the data of a Store that is not served.
+///
+/// # Errors
+/// A sentence, where the data is in use by another process or the system refuses.
+pub(crate) fn delete(store: &str, data: &DataDir) -> Result<(), String> {
+    let path = data.store(store);
+    // Opening takes the lock: data that another process serves is never pulled from under it.
+    if path.exists() {
+        VolumeStore::open(&path, &VolumeOptions::default()).map_err(|e| e.to_string())?;
+    }
+    data.delete_store(store).map_err(|e| e.to_string())
+}
+
 /// A Store that is being served.
 pub(crate) struct ServedStore {
     place: Place,
@@ -114,6 +127,11 @@ impl ServedStore {
     /// Its engine.
     pub(crate) fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.store)
+    }
+
+    /// Its settings, as they are at any time.
+    pub(crate) fn settings(&self) -> watch::Receiver<Arc<Settings>> {
+        self.settings.subscribe()
     }
 
     /// Swaps the settings; requests under way finish under the old ones, no connection is

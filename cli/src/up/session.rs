@@ -106,7 +106,6 @@ impl<'a> Session<'a> {
         match self.supervisor.retry().await {
             Ok(false) => {}
             Ok(true) => {
-                info!("what could not be done before is done now");
                 self.await_readiness();
             }
             Err(failure) => error!("{failure}"),

@@ -1,6 +1,7 @@
 //! One branch of one source, synced into its Store again and again.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +9,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use stowage_config::SyncConfig;
 use stowage_sidecar::runtimes::{self, ReplaceError};
+use stowage_sidecar::settings::Settings;
 use stowage_store::{Name, NameKind, Store, StoreError};
 use stowage_sync::{ConfigSet, Published, Publisher};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::served::ServedStore;
 use super::sync_log::SyncLog;
 use super::{private_file, schedule};
 use crate::exit::{Failure, io_failure};
@@ -64,7 +67,7 @@ impl SyncedBranch {
     pub(crate) fn start(
         key: &BranchKey,
         plan: &BranchPlan,
-        store: Arc<dyn Store>,
+        served: &ServedStore,
         slots: Arc<Semaphore>,
     ) -> Result<Self, Failure> {
         write_files(plan)
@@ -76,7 +79,7 @@ impl SyncedBranch {
             store_name: key.store.clone(),
             config: plan.config.clone(),
             interval: plan.interval,
-            publisher: LocalPublisher { store },
+            publisher: LocalPublisher { store: served.store(), settings: served.settings() },
             slots,
             now: Arc::clone(&now),
         };
@@ -105,7 +108,7 @@ impl SyncedBranch {
     }
 }
 
-fn write_files(plan: &BranchPlan) -> Result<(), (PathBuf, std::io::Error)> {
+fn write_files(plan: &BranchPlan) -> Result<(), (PathBuf, io::Error)> {
     let at = |path: &Path| {
         let path = path.to_owned();
         move |error| (path, error)
@@ -146,14 +149,23 @@ impl Job {
     }
 }
 
-/// Publishes straight into a Store of this process: no HTTP, no token.
+/// Publishes straight into a Store of this process: no HTTP, no token, the same limit.
 struct LocalPublisher {
     store: Arc<dyn Store>,
+    settings: watch::Receiver<Arc<Settings>>,
 }
 
 #[async_trait]
 impl Publisher for LocalPublisher {
     async fn publish(&self, set: &ConfigSet) -> Result<Published, String> {
+        let limit = self.settings.borrow().limits.max_runtime_set_bytes.bytes();
+        let weight = body_bytes(set).map_err(|e| format!("the set cannot be encoded: {e}"))?;
+        if weight > limit {
+            return Err(format!(
+                "the set is {weight} bytes, and the Store takes {limit}; raise its \
+                 limits.maxRuntimeSetBytes or include fewer files"
+            ));
+        }
         let repository =
             Name::parse(NameKind::Repository, &set.repo_id).map_err(|e| e.to_string())?;
         let branch = Name::parse(NameKind::Branch, &set.branch).map_err(|e| e.to_string())?;
@@ -163,6 +175,23 @@ impl Publisher for LocalPublisher {
                 .map_err(|e| explain(&e))?;
         Ok(Published { changed: replaced.changed, etag: replaced.tag.to_string() })
     }
+}
+
+/// What the set would weigh as the body of a PUT, which is what the limit is about.
+fn body_bytes(set: &ConfigSet) -> serde_json::Result<u64> {
+    struct Counter(u64);
+    impl io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut counter = Counter(0);
+    serde_json::to_writer(&mut counter, set)?;
+    Ok(counter.0)
 }
 
 fn explain(error: &ReplaceError) -> String {

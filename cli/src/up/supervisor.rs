@@ -110,16 +110,17 @@ impl Supervisor {
         self.settle(failures, on_failure)
     }
 
-    /// Tries again what could not be done before; nothing where everything runs.
+    /// Tries again what could not be done before, and says whether less is missing now.
     ///
     /// # Errors
     /// As [`Self::take_up`].
     pub(crate) async fn retry(&mut self) -> Result<bool, Failure> {
-        if self.reported.is_empty() {
+        let missing = self.reported.len();
+        if missing == 0 {
             return Ok(false);
         }
         self.take_up(self.plan.clone(), OnFailure::RetryLater).await?;
-        Ok(self.reported.is_empty())
+        Ok(self.reported.len() < missing)
     }
 
     /// Syncs every branch now.
@@ -224,7 +225,7 @@ impl Supervisor {
                         "store {name}: removed; its data stays in {shown} (deletionPolicy Retain)"
                     );
                 }
-                OnRemoval::Delete => match self.data.delete_store(name) {
+                OnRemoval::Delete => match served::delete(name, &self.data) {
                     Ok(()) => info!("store {name}: removed with its data (deletionPolicy Delete)"),
                     Err(e) => error!("store {name}: its data in {shown} cannot be removed: {e}"),
                 },
@@ -293,7 +294,7 @@ impl Supervisor {
                 continue;
             };
             let slots = Arc::clone(&self.sync_slots);
-            match SyncedBranch::start(key, plan, served.store(), slots) {
+            match SyncedBranch::start(key, plan, served, slots) {
                 Ok(branch) => drop(self.branches.insert(key.clone(), branch)),
                 Err(failure) => failures.push(failure),
             }

@@ -75,9 +75,11 @@ impl Watcher {
     }
 }
 
-/// Whether a file in a directory is a manifest.
+/// Whether a file in a directory is a manifest; hidden files are not.
 fn is_manifest(path: &Path) -> bool {
-    path.extension().is_some_and(|e| ["yaml", "yml", "json"].iter().any(|known| e == *known))
+    let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+    !hidden
+        && path.extension().is_some_and(|e| ["yaml", "yml", "json"].iter().any(|known| e == *known))
 }
 
 fn look(paths: &[PathBuf]) -> Stamps {
@@ -141,7 +143,8 @@ mod tests {
         assert_eq!(polls_until_change(&mut watcher), Some(2), "new file");
 
         fs::write(root.path().join("notes.txt"), "").unwrap();
-        assert_eq!(polls_until_change(&mut watcher), None, "not a manifest");
+        fs::write(root.path().join(".b.yml"), "").unwrap();
+        assert_eq!(polls_until_change(&mut watcher), None, "no manifests");
 
         fs::remove_file(&file).unwrap();
         assert_eq!(polls_until_change(&mut watcher), Some(4), "removed, waits longer");

@@ -1,10 +1,15 @@
 //! Changed manifests are taken up while serving; what is invalid changes nothing.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use crate::support::{ADMIN, OTHER, Place, Up, client, eventually, store, store_with_token};
 use reqwest::StatusCode;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{
+    ADMIN, DEADLINE, OTHER, Place, Up, client, eventually, store, store_with_token,
+};
 
 async fn status(url: &str, token: &str) -> Option<StatusCode> {
     client().get(url).bearer_auth(token).send().await.ok().map(|answer| answer.status())
@@ -28,37 +33,65 @@ async fn stores_are(up: &Up, expected: &[&str]) {
     .await;
 }
 
+/// A Secret with these tokens, and the Store `demo` that takes it.
+fn demo_with(tokens: &[&str]) -> String {
+    let lines: String =
+        tokens.iter().enumerate().map(|(n, token)| format!("  token-{n}: {token}\n")).collect();
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: t}\nstringData:\n".to_owned();
+    secret + &lines + &store("demo", "  auth: {tokensSecretRef: {name: t}}\n")
+}
+
+/// Sends HEAD requests over one connection until told to stop; returns how many were answered.
+/// Fails on the first that is refused or lost.
+async fn load(
+    mut connection: TcpStream,
+    token: watch::Receiver<&'static str>,
+    stop: CancellationToken,
+) -> usize {
+    let mut answered = 0;
+    while !stop.is_cancelled() {
+        let token = *token.borrow();
+        let request =
+            format!("HEAD / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
+        connection.write_all(request.as_bytes()).await.expect("the connection stays");
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            let byte = timeout(DEADLINE, connection.read_u8()).await;
+            answer.push(byte.expect("in time").expect("the connection stays"));
+        }
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "request {answered}: {answer}");
+        answered += 1;
+    }
+    answered
+}
+
 #[tokio::test]
 async fn a_rotated_token_loses_no_request_and_no_connection() {
-    let place = Place::new(&[("demo.yaml", &store_with_token("demo", ADMIN))]);
+    let place = Place::new(&[("demo.yaml", &demo_with(&[ADMIN]))]);
     let up = place.ready(&["demo"]).await;
     let url = up.url("demo");
-    // One client keeps one connection alive, and may use either token at any time.
-    let stop = Arc::new(AtomicBool::new(false));
-    let answered = Arc::new(AtomicU64::new(0));
-    let load = tokio::spawn({
-        let (stop, answered, url) = (Arc::clone(&stop), Arc::clone(&answered), url.clone());
-        async move {
-            let health = client();
-            while !stop.load(Ordering::Relaxed) {
-                let answer = health.get(format!("{url}/health")).send().await;
-                assert_eq!(answer.expect("no request is lost").status(), StatusCode::OK);
-                answered.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-    });
-    assert_eq!(status(&url, ADMIN).await, Some(StatusCode::NOT_FOUND), "nothing there yet");
+    assert_eq!(put(&url, "{}").await, StatusCode::OK);
+    let connection = TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap();
+    let (token, current) = watch::channel(ADMIN);
+    let stop = CancellationToken::new();
+    let load = tokio::spawn(load(connection, current, stop.clone()));
 
-    place.write("demo.yaml", &store_with_token("demo", OTHER));
-    eventually("the new token", || async {
-        (status(&url, OTHER).await == Some(StatusCode::NOT_FOUND)).then_some(())
-    })
-    .await;
-    assert_eq!(status(&url, ADMIN).await, Some(StatusCode::UNAUTHORIZED), "the old one is gone");
+    let accepted = |token, expected| {
+        let url = &url;
+        eventually("the change of tokens", move || async move {
+            (status(url, token).await == Some(expected)).then_some(())
+        })
+    };
+    place.write("demo.yaml", &demo_with(&[ADMIN, OTHER]));
+    accepted(OTHER, StatusCode::OK).await;
+    token.send(OTHER).unwrap();
+    place.write("demo.yaml", &demo_with(&[OTHER]));
+    accepted(ADMIN, StatusCode::UNAUTHORIZED).await;
+    assert_eq!(status(&url, OTHER).await, Some(StatusCode::OK));
     assert_eq!(up.url("demo"), url, "the address stays");
-    stop.store(true, Ordering::Relaxed);
-    load.await.unwrap();
-    assert!(answered.load(Ordering::Relaxed) > 0);
+    stop.cancel();
+    assert!(load.await.unwrap() > 2, "requests went on all the time");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{ADMIN, Place, Up, client, eventually, store_with_token};
+use crate::support::{ADMIN, Place, Up, client, eventually, mode, store_with_token};
 
 /// A repository that a test commits to.
 struct Repository(PathBuf);
@@ -149,23 +149,27 @@ async fn sources_are_added_suspended_and_changed_while_serving() {
 }
 
 #[tokio::test]
-async fn a_schema_from_a_config_map_and_a_secret_leave_no_files_behind() {
+async fn secrets_and_schemas_are_private_files_while_serving_only() {
     let place = Place::new(&[("demo.yaml", &store_with_token("demo", ADMIN))]);
     let repository = Repository::new(place.path("etl"));
     let commit = repository.commit("runtime.yaml", "steps: []\n");
-    let objects = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: shape}\n\
-        data: {schema.json: '{\"required\": [\"steps\"]}'}\n---\napiVersion: v1\nkind: Secret\n\
-        metadata: {name: git}\nstringData: {username: robot, password: git-password-1}\n";
-    let more = "  schema: {configMapRef: {name: shape, key: schema.json}}\n  \
-        auth: {secretRef: {name: git}}\n";
-    place.write("source.yaml", &(source(&repository.0, more) + objects));
+    let more = "  schema: {configMapRef: {name: shape, key: schema.json}}\n";
+    let with_secret = "---\napiVersion: stowage.dev/v1alpha1\nkind: RuntimeConfigSource\n\
+        metadata: {name: private}\nspec:\n  repoId: private\n  url: http://127.0.0.1:1/x.git\n  \
+        auth: {secretRef: {name: git}}\n  branches: [{name: f/x, storeRef: {name: demo}}]\n\
+        ---\napiVersion: v1\nkind: Secret\nmetadata: {name: git}\n\
+        stringData: {username: robot, password: git-password-1}\n\
+        ---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: shape}\n\
+        data: {schema.json: '{\"required\": [\"steps\"]}'}\n";
+    place.write("source.yaml", &(source(&repository.0, more) + with_secret));
     let up = place.ready(&["demo"]).await;
     served_at(&up, &commit).await;
+    up.wait_for("source private/f/x: not synced").await;
 
-    let secret = place.data().join(".run/demo/etl/main/auth/password");
+    let secret = place.data().join(".run/demo/private/f%2Fx/auth/password");
     assert_eq!(std::fs::read_to_string(&secret).unwrap(), "git-password-1");
-    assert_eq!(crate::support::mode(&secret), 0o600);
-    assert_eq!(crate::support::mode(secret.parent().unwrap()), 0o700);
+    assert_eq!(mode(&secret), 0o600);
+    assert_eq!(mode(secret.parent().unwrap()), 0o700);
 
     let wrong = repository.commit("runtime.yaml", "stages: []\n");
     up.signal(Signal::HUP);
@@ -173,4 +177,16 @@ async fn a_schema_from_a_config_map_and_a_secret_leave_no_files_behind() {
     assert!(!up.output().contains("git-password-1"), "{}", up.output());
     assert!(up.stop().await.success());
     assert!(!place.data().join(".run").exists(), "Secrets are gone with the process");
+}
+
+#[tokio::test]
+async fn a_set_over_the_stores_limit_is_refused_as_over_http() {
+    let store = store_with_token("demo", ADMIN) + "  limits: {maxRuntimeSetBytes: 100}\n";
+    let place = Place::new(&[("demo.yaml", &store)]);
+    let repository = Repository::new(place.path("etl"));
+    repository.commit("runtime.yaml", &format!("a: {}\n", "x".repeat(100)));
+    place.write("source.yaml", &source(&repository.0, ""));
+    let up = place.ready(&["demo"]).await;
+    up.wait_for("maxRuntimeSetBytes").await;
+    assert_eq!(served(&up).await, None);
 }

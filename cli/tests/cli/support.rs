@@ -117,6 +117,8 @@ impl Place {
             arguments.extend(["--listen".into(), format!("{store}=127.0.0.1:0")]);
         }
         arguments.extend(more.iter().map(|&a| a.to_owned()));
+        // What a killed process left would be taken for this one's.
+        let _ = std::fs::remove_file(self.path("ready.json"));
         Up::start(&arguments, self.path("ready.json"))
     }
 
