@@ -61,7 +61,8 @@ Signals:
 Exit codes:
   0   ended by a signal
   1   the machine stands in the way: a port or a directory in use, no permission, a failed disk
-  64  the flags or the manifests are wrong";
+  64  the flags or the manifests are wrong
+  130 ended at once by a second SIGINT";
 
 /// What `stowage up` takes.
 #[derive(Debug, Args)]

@@ -1,29 +1,22 @@
 //! From manifests to a [`Plan`], with what only this command refuses: names that cannot stand
 //! side by side in one directory.
 
+mod branch;
+mod store;
+
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::Path;
 
 use kube::ResourceExt;
-use stowage_config::{Interval, Token};
-use stowage_crds::render::{self, StorePlaces, SyncPlaces};
-use stowage_crds::{Branch, DeletionPolicy, RuntimeConfigSource, Store, StoreNamespace};
 
 use super::addresses;
-use super::data_dir::{self, RESERVED};
-use super::plan::{Credentials, NamespacePlan, OnRemoval, Plan, StorePlan};
-use super::sources::{BranchKey, BranchPlan};
+use super::data_dir::RESERVED;
+use super::plan::Plan;
+use super::sources::BranchKey;
 use crate::args::UpArgs;
 use crate::exit::Failure;
-use crate::manifests::{self, Located, Manifests, ObjectName, Origin, Problem, Problems};
-
-/// How long requests under way may take to finish when a Store stops.
-const SHUTDOWN_GRACE_SECONDS: u64 = 20;
-
-/// The keys of a Secret that a Git sync reads; no others are written as files.
-const GIT_SECRET_KEYS: [&str; 5] =
-    ["username", "password", "bearerToken", "ssh-privatekey", "known_hosts"];
+use crate::manifests::{self, Located, Manifests, Origin, Problem, Problems};
 
 /// What a start needs.
 pub(crate) struct First {
@@ -71,7 +64,7 @@ fn compile(read: &Manifests, data: &Path, insecure: bool) -> Result<Plan, Proble
     let mut problems = name_problems(read);
     let mut plan = Plan::default();
     for store in &read.stores {
-        match store_plan(read, store, data, insecure) {
+        match store::plan(read, store, data, insecure) {
             Ok(store) => plan.stores.push(store),
             Err(problem) => problems.push(problem),
         }
@@ -83,7 +76,7 @@ fn compile(read: &Manifests, data: &Path, insecure: bool) -> Result<Plan, Proble
                 branch: branch.name.clone(),
                 store: branch.store_ref.name.clone(),
             };
-            match branch_plan(read, source, branch, data) {
+            match branch::plan(read, source, branch, data) {
                 Ok(branch) => drop(plan.branches.insert(key, branch)),
                 Err(problem) => problems.push(problem),
             }
@@ -145,135 +138,111 @@ fn problem(origin: &Origin, field: &str, message: String) -> Problem {
     Problem { file: file.clone(), line: *line, column: 1, field: field.to_owned(), message }
 }
 
-fn store_plan(
-    read: &Manifests,
-    store: &Located<Store>,
-    data: &Path,
-    insecure: bool,
-) -> Result<StorePlan, Problem> {
-    let name = store.name_any();
-    let namespaces: Vec<&StoreNamespace> = read.namespaces.iter().map(|n| &n.resource).collect();
-    // The addresses are settled later and may change without the Store changing; these only
-    // have to differ.
-    let places = StorePlaces {
-        listen: (Ipv4Addr::LOCALHOST, 1).into(),
-        management_listen: (Ipv4Addr::LOCALHOST, 2).into(),
-        data: data.join(&name),
-        tokens_dir: None,
-        shutdown_grace: Interval::from_secs(SHUTDOWN_GRACE_SECONDS),
-    };
-    let tenants = namespaces.iter().filter(|namespace| {
-        namespace.spec.store_ref.name == name && namespace.namespace() == store.namespace()
-    });
-    Ok(StorePlan {
-        config: render::sidecar(store, &namespaces, &places),
-        credentials: credentials(read, store, insecure)?,
-        namespaces: tenants
-            .map(|namespace| NamespacePlan {
-                name: namespace.name_any(),
-                contract: namespace.spec.contract.into(),
-                subject: namespace.served_name(),
-                access: namespace.spec.access,
-            })
-            .collect(),
-        on_removal: match store.spec.deletion_policy {
-            DeletionPolicy::Retain => OnRemoval::Retain,
-            DeletionPolicy::Delete => OnRemoval::Delete,
-        },
-        suspended: store.spec.suspend,
-        name,
-    })
-}
+#[cfg(test)]
+mod tests {
+    use stowage_config::{Access, Contract, GitAuth, SchemaSource};
 
-fn credentials(
-    read: &Manifests,
-    store: &Located<Store>,
-    insecure: bool,
-) -> Result<Credentials, Problem> {
-    const FIELD: &str = "spec.auth.tokensSecretRef.name";
-    let Some(reference) = &store.spec.auth.tokens_secret_ref else {
-        return Ok(if insecure { Credentials::Nobody } else { Credentials::Made });
-    };
-    let name = &reference.name;
-    let Some(secret) = read.secrets.get(&ObjectName::beside(&store.resource, name)) else {
-        let message = format!("there is no Secret {name} in the manifests; add it");
-        return Err(problem(&store.origin, FIELD, message));
-    };
-    let mut tokens = Vec::new();
-    for (key, value) in &secret.values {
-        let text = String::from_utf8_lossy(value.expose());
-        let token = Token::parse(&text)
-            .map_err(|e| problem(&secret.origin, &format!("stringData.{key}"), e.to_string()))?;
-        tokens.push((key.clone(), token));
+    use std::path::PathBuf;
+
+    use super::super::plan::{Credentials, NamespacePlan};
+    use super::*;
+
+    const STORE: &str = "apiVersion: stowage.dev/v1alpha1\nkind: Store\n\
+        spec: {backend: {volume: {size: 1Gi}}}\n";
+    const TENANT: &str = "apiVersion: stowage.dev/v1alpha1\nkind: StoreNamespace\n\
+        spec: {storeRef: {name: demo}, contract: runStore, name: ci, access: read}\n";
+    const SOURCE: &str = "apiVersion: stowage.dev/v1alpha1\nkind: RuntimeConfigSource\n\
+        spec: {repoId: etl, url: 'https://git.example/etl.git', \
+        branches: [{name: f/x, environment: dev, storeRef: {name: demo}}], \
+        auth: {secretRef: {name: git}}, schema: {configMapRef: {name: shape, key: s.json}}}\n";
+    const GIT: &str = "apiVersion: v1\nkind: Secret\n\
+        stringData: {username: robot, password: git-password-1, other: not-for-git}\n";
+    const SHAPE: &str = "apiVersion: v1\nkind: ConfigMap\ndata: {s.json: '{}'}\n";
+
+    /// Documents with their `metadata`, compiled for the data directory `/data`.
+    fn compiled(documents: &[(&str, &str)], insecure: bool) -> Result<Plan, Problems> {
+        let directory = tempfile::tempdir().unwrap();
+        let texts =
+            documents.iter().map(|(metadata, text)| format!("{text}metadata: {metadata}\n"));
+        let text = texts.collect::<Vec<_>>().join("---\n");
+        std::fs::write(directory.path().join("a.yaml"), text).unwrap();
+        let read =
+            manifests::load(&[directory.path().to_owned()]).unwrap_or_else(|p| panic!("{p}"));
+        compile(&read, Path::new("/data"), insecure)
     }
-    if tokens.is_empty() {
-        let message = format!(
-            "Secret {name} holds no token; add one to it, or leave tokensSecretRef out to have \
-             one made"
-        );
-        return Err(problem(&store.origin, FIELD, message));
-    }
-    let origin = format!("{}:{}", secret.origin.file.display(), secret.origin.line);
-    Ok(Credentials::Secret { name: name.clone(), origin, tokens })
-}
 
-fn branch_plan(
-    read: &Manifests,
-    source: &Located<RuntimeConfigSource>,
-    branch: &Branch,
-    data: &Path,
-) -> Result<BranchPlan, Problem> {
-    let directory = data_dir::run(data)
-        .join(&branch.store_ref.name)
-        .join(source.name_any())
-        .join(branch.name.replace('/', "%2F"));
-    let places = SyncPlaces {
-        target_url: String::new(),
-        token_file: None,
-        secret_dir: directory.join("auth"),
-        schema_file: directory.join("schema"),
-        allow_insecure_urls: true,
-    };
-    let config = render::sync(source, branch, &places)
-        .map_err(|e| problem(&source.origin, "spec", e.to_string()))?;
-    Ok(BranchPlan {
-        environment: branch.environment.clone(),
-        interval: source.spec.interval.duration(),
-        config,
-        files: source_files(read, source, &places)?,
-        directory,
-    })
-}
-
-/// The Secret and the ConfigMap that a sync reads, as the files that it is told of.
-fn source_files(
-    read: &Manifests,
-    source: &Located<RuntimeConfigSource>,
-    places: &SyncPlaces,
-) -> Result<BTreeMap<PathBuf, Vec<u8>>, Problem> {
-    let mut files = BTreeMap::new();
-    if let Some(auth) = &source.spec.auth {
-        let name = &auth.secret_ref.name;
-        let Some(secret) = read.secret(&source.resource, name) else {
-            let message = format!("there is no Secret {name} in the manifests; add it");
-            return Err(problem(&source.origin, "spec.auth.secretRef.name", message));
-        };
-        for (key, value) in &secret.values {
-            if GIT_SECRET_KEYS.contains(&key.as_str()) {
-                files.insert(places.secret_dir.join(key), value.expose().to_vec());
-            }
+    #[test]
+    fn a_store_names_a_secret_or_has_a_token_made_or_none() {
+        for (insecure, expected) in [(false, Credentials::Made), (true, Credentials::Nobody)] {
+            let plan = compiled(&[("{name: demo}", STORE)], insecure).unwrap();
+            assert_eq!(plan.stores[0].credentials, expected);
+            assert_eq!(plan.store_names(), ["demo"]);
         }
     }
-    if let Some(reference) = source.spec.schema.as_ref().and_then(|s| s.config_map_ref.as_ref()) {
-        let found = read.config_map(&source.resource, &reference.name);
-        let Some(text) = found.and_then(|map| map.data.get(&reference.key)) else {
-            let message = format!(
-                "there is no ConfigMap {} with a key {} in the manifests; add it",
-                reference.name, reference.key
-            );
-            return Err(problem(&source.origin, "spec.schema.configMapRef", message));
+
+    #[test]
+    fn a_tenant_stands_with_its_store() {
+        let documents =
+            [("{name: other}", STORE), ("{name: demo}", STORE), ("{name: shop}", TENANT)];
+        let plan = compiled(&documents, false).unwrap();
+        assert!(plan.stores[0].namespaces.is_empty());
+        let expected = NamespacePlan {
+            name: "shop".to_owned(),
+            contract: Contract::RunStore,
+            subject: "ci".to_owned(),
+            access: Access::Read,
         };
-        files.insert(places.schema_file.clone(), text.clone().into_bytes());
+        assert_eq!(plan.stores[1].namespaces, [expected]);
     }
-    Ok(files)
+
+    #[test]
+    fn a_branch_has_the_files_that_it_is_told_of_and_no_others() {
+        let documents = [
+            ("{name: demo}", STORE),
+            ("{name: etl}", SOURCE),
+            ("{name: git}", GIT),
+            ("{name: shape}", SHAPE),
+        ];
+        let plan = compiled(&documents, false).unwrap();
+        let [(key, branch)] = plan.branches.iter().collect::<Vec<_>>()[..] else {
+            panic!("one branch");
+        };
+        assert_eq!((key.source.as_str(), key.branch.as_str()), ("etl", "f/x"));
+        let directory = Path::new("/data/.run/demo/etl/f%2Fx");
+        assert_eq!(branch.directory, directory);
+        let files: Vec<_> = branch.files.keys().map(PathBuf::as_path).collect();
+        let expected = ["auth/password", "auth/username", "schema"].map(|f| directory.join(f));
+        assert_eq!(files, expected);
+        assert_eq!(branch.config.auth, Some(GitAuth::SecretDir(directory.join("auth"))));
+        let schema = branch.config.schema.as_ref().map(|schema| &schema.source);
+        assert_eq!(schema, Some(&SchemaSource::File(directory.join("schema"))));
+    }
+
+    #[test]
+    fn names_that_cannot_stand_side_by_side_are_refused() {
+        type Row<'a> = (&'a [(&'a str, &'a str)], &'a str);
+        let table: &[Row<'_>] = &[
+            (&[("{name: tokens}", STORE)], "\"tokens\" cannot be the name of a Store here"),
+            (&[("{name: bindings}", STORE)], "\"bindings\" cannot be the name of a Store here"),
+            (
+                &[("{name: demo}", STORE), ("{name: demo, namespace: b}", STORE)],
+                "two Stores are named demo (in namespaces default and b)",
+            ),
+            (
+                &[
+                    ("{name: demo}", STORE),
+                    ("{name: x}", TENANT),
+                    ("{name: x, namespace: b}", TENANT),
+                    ("{name: demo, namespace: b}", STORE),
+                ],
+                "two StoreNamespaces are named x",
+            ),
+        ];
+        for (documents, said) in table {
+            let Err(problems) = compiled(documents, false) else { panic!("not refused: {said}") };
+            let text = problems.to_string();
+            assert!(text.contains(said), "no {said:?} in {text}");
+            assert!(text.contains("a.yaml:"), "{text}");
+        }
+    }
 }

@@ -147,3 +147,100 @@ impl ServedStore {
         let _ = self.done.await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use bytes::Bytes;
+    use stowage_config::SidecarConfig;
+    use stowage_sidecar::settings::NoAuth;
+    use stowage_store::{
+        BackendKind, Edit, Key, MemoryStore, Namespace, NamespaceKey, Object, Patch, Patched,
+        Preconditions, Prefix, Put, Result, StoreError, Updated,
+    };
+
+    use super::*;
+
+    /// A store that works, and fails for good when told to.
+    struct Doomed {
+        inner: MemoryStore,
+        doom: CancellationToken,
+    }
+
+    #[async_trait]
+    impl Store for Doomed {
+        fn kind(&self) -> BackendKind {
+            self.inner.kind()
+        }
+        async fn get(&self, key: &Key) -> Result<Option<Arc<Object>>> {
+            self.inner.get(key).await
+        }
+        async fn put(&self, key: &Key, body: Bytes, conditions: Preconditions) -> Result<Put> {
+            self.inner.put(key, body, conditions).await
+        }
+        async fn update(&self, key: &Key, when: Preconditions, edit: Edit) -> Result<Updated> {
+            self.inner.update(key, when, edit).await
+        }
+        async fn delete(&self, key: &Key, conditions: Preconditions) -> Result<bool> {
+            self.inner.delete(key, conditions).await
+        }
+        async fn list(&self, at: &Prefix, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
+            self.inner.list(at, after, limit).await
+        }
+        async fn namespace(&self, key: &NamespaceKey) -> Result<Arc<Namespace>> {
+            self.inner.namespace(key).await
+        }
+        async fn patch(&self, key: &NamespaceKey, patch: Patch) -> Result<Patched> {
+            self.inner.patch(key, patch).await
+        }
+        async fn check(&self) -> Result<()> {
+            self.inner.check().await
+        }
+        async fn failed(&self) -> StoreError {
+            self.doom.cancelled().await;
+            StoreError::Unavailable { reason: "the disk is gone".to_owned() }
+        }
+        async fn shutdown(&self) {
+            self.inner.shutdown().await;
+        }
+    }
+
+    async fn serving(doom: CancellationToken) -> (ServedStore, mpsc::UnboundedReceiver<Ended>) {
+        let config: SidecarConfig = serde_json::from_value(serde_json::json!({
+            "store": "demo", "backend": {"volume": {"path": "unused"}},
+        }))
+        .unwrap();
+        let settings = Settings::new(&config, Vec::new(), NoAuth::Insecure).unwrap();
+        let any = Place {
+            main: "127.0.0.1:0".parse().unwrap(),
+            management: "127.0.0.1:0".parse().unwrap(),
+        };
+        let (listeners, place) = addresses::bind("demo", any).await.unwrap();
+        let store = Arc::new(Doomed { inner: MemoryStore::default(), doom });
+        let grace = Duration::from_secs(5);
+        let prepared = Prepared { name: "demo".to_owned(), listeners, place, store, grace };
+        let (ended, endings) = mpsc::unbounded_channel();
+        (prepared.serve(Arc::new(settings), ended), endings)
+    }
+
+    #[tokio::test]
+    async fn a_store_that_fails_for_good_is_heard_of() {
+        let doom = CancellationToken::new();
+        let (_served, mut endings) = serving(doom.clone()).await;
+        doom.cancel();
+        let ended = tokio::time::timeout(Duration::from_secs(30), endings.recv()).await;
+        let ended = ended.expect("in time").expect("an end");
+        assert_eq!(ended.store, "demo");
+        let error = ended.error.expect("why").to_string();
+        assert!(error.contains("the disk is gone"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_stopped_is_not() {
+        let (served, mut endings) = serving(CancellationToken::new()).await;
+        let main = served.place().main;
+        served.stop().await;
+        assert!(endings.recv().await.is_none(), "nothing ended by itself");
+        tokio::net::TcpListener::bind(main).await.expect("the port is free");
+    }
+}

@@ -1,6 +1,12 @@
 //! What `stowage up` refuses at start: a clear sentence, an exit code, nothing half started.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Stdio;
+
+use stowage_store::{VolumeOptions, VolumeStore};
 
 use crate::support::{ADMIN, Place, run, store, store_with_token};
 
@@ -111,15 +117,54 @@ async fn a_data_directory_that_cannot_be_one_is_named() {
 #[tokio::test]
 async fn a_ready_file_that_cannot_be_written_stops_the_start() {
     let place = Place::new(&[("a.yaml", &store("demo", ""))]);
-    let directory = place.path("a-directory");
-    std::fs::create_dir(&directory).unwrap();
-    let flags = ["--listen", "127.0.0.1:0"];
-    let arguments = place.up_arguments();
-    let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    arguments.extend(flags);
-    let at = arguments.iter().position(|a| *a == "--ready-file").unwrap() + 1;
-    arguments[at] = directory.to_str().unwrap();
-    let (code, _, stderr) = run(&arguments).await;
+    for (case, file) in [("a directory", "manifests"), ("no directory there", "absent/ready.json")]
+    {
+        let mut arguments = place.up_arguments();
+        arguments.extend(["--listen".to_owned(), "127.0.0.1:0".to_owned()]);
+        let at = arguments.iter().position(|a| a == "--ready-file").unwrap() + 1;
+        arguments[at] = place.path(file).to_str().unwrap().to_owned();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let (code, stdout, stderr) = run(&arguments).await;
+        assert_eq!((code, stdout.as_str()), (1, ""), "{case}: {stderr}");
+        assert!(stderr.contains("ready file"), "{case}: {stderr}");
+    }
+}
+
+#[tokio::test]
+async fn a_stores_directory_that_another_process_serves_is_named() {
+    let text = store("free", "") + &store("demo", "");
+    let place = Place::new(&[("a.yaml", &text)]);
+    std::fs::create_dir(place.data()).unwrap();
+    let held = VolumeStore::open(&place.data().join("demo"), &VolumeOptions::default()).unwrap();
+    let flags = ["--listen", "free=127.0.0.1:0", "--listen", "demo=127.0.0.1:0"];
+    let (code, stderr) = refused(&place, &flags).await;
     assert_eq!(code, 1, "{stderr}");
-    assert!(stderr.contains("ready file"), "{stderr}");
+    let holder = format!("process {}", std::process::id());
+    assert!(stderr.contains("Store demo") && stderr.contains(&holder), "{stderr}");
+    drop(held);
+}
+
+#[tokio::test]
+async fn a_directory_without_permission_is_named() {
+    let place = Place::new(&[("a.yaml", &store("demo", ""))]);
+    let readable = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    std::fs::create_dir(place.data()).unwrap();
+    readable(&place.data(), 0o555);
+    readable(&place.path(""), 0o755);
+    // Root may write anywhere, so it runs a copy, which the other user can reach, as nobody.
+    let binary = place.path("stowage");
+    std::fs::copy(env!("CARGO_BIN_EXE_stowage"), &binary).unwrap();
+    let mut command = std::process::Command::new(&binary);
+    if rustix::process::geteuid().is_root() {
+        command.uid(65534).gid(65534);
+    }
+    let arguments = ["--listen".to_owned(), "127.0.0.1:0".to_owned()];
+    let arguments = place.up_arguments().into_iter().chain(arguments);
+    let output = command.args(arguments).stdin(Stdio::null()).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let said = ["data", "Permission denied", "give this user the right"];
+    assert!(said.iter().all(|words| stderr.contains(words)), "{stderr}");
 }
