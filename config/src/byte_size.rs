@@ -13,7 +13,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 #[derive(Debug, Clone)]
 pub struct ByteSize {
     bytes: u64,
-    spelling: String,
+    spelling: Spelling,
+}
+
+#[derive(Debug, Clone)]
+enum Spelling {
+    Number,
+    Text(String),
 }
 
 /// The text is not a size.
@@ -38,7 +44,7 @@ impl ByteSize {
             .iter()
             .find(|(_, shift)| bytes != 0 && bytes.trailing_zeros() >= *shift)
             .map_or_else(|| bytes.to_string(), |(unit, shift)| format!("{}{unit}", bytes >> shift));
-        Self { bytes, spelling }
+        Self { bytes, spelling: Spelling::Text(spelling) }
     }
 
     /// The number of bytes.
@@ -61,7 +67,7 @@ impl FromStr for ByteSize {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         parse(text)
-            .map(|bytes| Self { bytes, spelling: text.to_owned() })
+            .map(|bytes| Self { bytes, spelling: Spelling::Text(text.to_owned()) })
             .ok_or_else(|| InvalidByteSize(text.chars().take(64).collect()))
     }
 }
@@ -97,13 +103,19 @@ fn parse(text: &str) -> Option<u64> {
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.spelling)
+        match &self.spelling {
+            Spelling::Number => self.bytes.fmt(f),
+            Spelling::Text(text) => f.write_str(text),
+        }
     }
 }
 
 impl Serialize for ByteSize {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.spelling)
+        match &self.spelling {
+            Spelling::Number => serializer.serialize_u64(self.bytes),
+            Spelling::Text(text) => serializer.serialize_str(text),
+        }
     }
 }
 
@@ -116,7 +128,7 @@ impl<'de> Deserialize<'de> for ByteSize {
                 f.write_str("a size in bytes, such as 1048576 or \"8Mi\"")
             }
             fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<ByteSize, E> {
-                Ok(ByteSize { bytes, spelling: bytes.to_string() })
+                Ok(ByteSize { bytes, spelling: Spelling::Number })
             }
             fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<ByteSize, E> {
                 u64::try_from(bytes)
@@ -182,8 +194,10 @@ mod tests {
 
     #[test]
     fn the_spelling_is_kept() {
-        let size: ByteSize = serde_json::from_str("\"1.5Gi\"").unwrap();
-        assert_eq!(serde_json::to_string(&size).unwrap(), "\"1.5Gi\"");
+        for spelling in ["\"1.5Gi\"", "\"1024\"", "1024"] {
+            let size: ByteSize = serde_json::from_str(spelling).unwrap();
+            assert_eq!(serde_json::to_string(&size).unwrap(), spelling);
+        }
         assert_eq!(ByteSize::from_bytes(8 << 20).to_string(), "8Mi");
         assert_eq!(ByteSize::from_bytes(1000).to_string(), "1000");
     }

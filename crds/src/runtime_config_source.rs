@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use stowage_config::{ByteSize, Interval};
 
@@ -117,6 +118,7 @@ pub struct Branch {
 pub struct SourceSchema {
     /// The JSON Schema itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "free_form_object")]
     pub inline: Option<serde_json::Map<String, serde_json::Value>>,
     /// A ConfigMap in the same namespace that holds the JSON Schema, as JSON or YAML.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -248,6 +250,11 @@ impl SourceSchema {
             _ => None,
         }
     }
+}
+
+/// Members as they come: an API server keeps what it does not know.
+fn free_form_object(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 
 fn default_interval() -> Interval {
