@@ -5,10 +5,28 @@
 //! resource shows: references, duplicates, tokens. Every problem is reported, each with the file,
 //! the line and the field that it is about, so that one run says all there is to mend.
 
+mod collection;
+mod credentials;
+mod data;
+mod document;
+mod field;
+mod files;
+mod kind;
 mod problem;
+mod references;
 mod resources;
+mod schema;
+mod source_schema;
+mod structure;
+mod suggest;
+mod yaml;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use collection::Collection;
+use document::Document;
+use schema::Schemas;
 
 pub use problem::{Problem, Problems};
 pub use resources::{ConfigMap, Located, Manifests, ObjectName, Origin, Secret, SecretValue};
@@ -22,6 +40,40 @@ pub use resources::{ConfigMap, Located, Manifests, ObjectName, Origin, Secret, S
 /// # Errors
 /// Every [`Problem`], in the order of paths, files and lines; then nothing is to be served.
 pub fn load(paths: &[PathBuf]) -> Result<Manifests, Problems> {
-    let _ = paths;
-    Ok(Manifests::default())
+    let mut problems = Vec::new();
+    let files = files::list(paths, &mut problems);
+    let schemas = Schemas::new();
+    let mut all = Collection::default();
+    for file in &files {
+        match files::read(file) {
+            Err(problem) => problems.push(*problem),
+            Ok(text) => {
+                for document in documents(file, &text, &mut problems) {
+                    all.add(document, &schemas, &mut problems);
+                }
+            }
+        }
+    }
+    problems.extend(references::check(&all));
+    let order = |file: &PathBuf| files.iter().position(|known| known == file);
+    problems.sort_by_cached_key(|p| (order(&p.file), p.line, p.column, p.field.clone()));
+    match Problems::new(problems) {
+        Some(problems) => Err(problems),
+        None => Ok(all.into()),
+    }
+}
+
+/// The documents of a file. What is wrong with the text itself goes to the problems.
+fn documents(file: &Path, text: &str, problems: &mut Vec<Problem>) -> Vec<Document> {
+    let file = Rc::new(file.to_owned());
+    let (nodes, faults) = yaml::parse(text);
+    problems.extend(faults.into_iter().map(|fault| Problem {
+        file: file.to_path_buf(),
+        line: fault.at.line,
+        column: fault.at.column,
+        field: String::new(),
+        message: fault.message,
+    }));
+    let documents = nodes.into_iter().map(|node| Document { file: Rc::clone(&file), node });
+    documents.flat_map(Document::flatten).collect()
 }
