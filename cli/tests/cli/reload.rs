@@ -159,10 +159,10 @@ async fn an_invalid_change_is_reported_and_changes_nothing() {
     assert_eq!(put(&url, "{}").await, StatusCode::OK);
 
     let table: &[(&str, String, &str)] = &[
-        ("an unknown field", good.clone() + "  replicaz: 1\n", "demo.yaml:13"),
+        ("an unknown field", good.clone() + "  replicaz: 1\n", "demo.yaml:14"),
         ("broken YAML", "a: [".to_owned(), "demo.yaml:1"),
         ("a Secret gone", store("demo", "  auth: {tokensSecretRef: {name: x}}\n"), "demo.yaml:7"),
-        ("a bad origin", good.clone() + "  cors: {allowedOrigins: [nowhere]}\n", "demo.yaml:13"),
+        ("a bad origin", good.clone() + "  cors: {allowedOrigins: [nowhere]}\n", "demo.yaml:14"),
     ];
     for (case, text, position) in table {
         let before = up.output();
