@@ -160,7 +160,7 @@ async fn an_invalid_change_is_reported_and_changes_nothing() {
 
     let table: &[(&str, String, &str)] = &[
         ("an unknown field", good.clone() + "  replicaz: 1\n", "demo.yaml:14"),
-        ("broken YAML", "a: [".to_owned(), "demo.yaml:1"),
+        ("broken YAML", "a: [".to_owned(), "demo.yaml:2"),
         ("a Secret gone", store("demo", "  auth: {tokensSecretRef: {name: x}}\n"), "demo.yaml:7"),
         ("a bad origin", good.clone() + "  cors: {allowedOrigins: [nowhere]}\n", "demo.yaml:14"),
     ];
