@@ -5,7 +5,7 @@
 //! can change while the server runs; [`command`] is the binary.
 
 mod auth;
-
+pub mod command;
 mod http;
 mod json;
 pub mod runtimes;

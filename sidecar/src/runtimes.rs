@@ -10,18 +10,16 @@ mod new_set;
 mod replace;
 mod stored_set;
 
+use std::io;
 use std::sync::Arc;
 
-use stowage_store::{EntityTag, Key, Name, Prefix, Result, Store};
+use stowage_store::{EntityTag, Key, Name, Preconditions, Prefix, Result, Store, StoreError};
 use stowage_sync::ConfigFile;
 
 pub(crate) use cache::SetCache;
 pub(crate) use file_path::FilePath;
-pub use file_path::InvalidFilePath;
-pub use new_set::InvalidSet;
 pub(crate) use new_set::NewSet;
-pub use replace::ReplaceError;
-pub(crate) use replace::{remove_if, replace_if};
+pub(crate) use replace::{ReplaceError, remove_if, replace_if};
 pub(crate) use stored_set::{StoredSet, digest_tag};
 
 /// How many keys one step of a listing takes.
@@ -39,18 +37,24 @@ pub struct Replaced {
 /// Replaces the set of a branch in one step.
 ///
 /// # Errors
-/// [`ReplaceError::Invalid`] where the set cannot be served, or [`ReplaceError::Store`].
+/// As [`Store::update`]; [`StoreError::Io`] of kind `InvalidInput` where the set cannot be
+/// served, with the reason.
 pub async fn replace(
     store: &dyn Store,
     repository: &Name,
     branch: &Name,
     revision: &str,
     files: Vec<ConfigFile>,
-) -> Result<Replaced, ReplaceError> {
-    let set = NewSet::new(revision, files)?;
-    let none = stowage_store::Preconditions::none();
-    let replaced = replace_if(store, None, (repository, branch), set, none).await?;
-    Ok(Replaced { changed: replaced.changed, tag: replaced.set.tag().clone() })
+) -> Result<Replaced> {
+    let invalid = |e| StoreError::Io(io::Error::new(io::ErrorKind::InvalidInput, e));
+    let set = NewSet::new(revision, files).map_err(invalid)?;
+    match replace_if(store, None, (repository, branch), set, Preconditions::none()).await {
+        Ok(replaced) => Ok(Replaced { changed: replaced.changed, tag: replaced.set.tag().clone() }),
+        Err(ReplaceError::Store(e)) => Err(e),
+        Err(ReplaceError::PreconditionFailed { current }) => {
+            Err(StoreError::PreconditionFailed { current })
+        }
+    }
 }
 
 /// The set of a branch; `None` where none was ever put.

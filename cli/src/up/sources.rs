@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use stowage_config::SyncConfig;
-use stowage_sidecar::runtimes::{self, ReplaceError};
+use stowage_sidecar::runtimes;
 use stowage_sidecar::settings::Settings;
 use stowage_store::{Name, NameKind, Store, StoreError};
 use stowage_sync::{ConfigSet, Published, Publisher};
@@ -201,9 +201,9 @@ fn body_bytes(set: &ConfigSet) -> serde_json::Result<u64> {
     Ok(counter.0)
 }
 
-fn explain(error: &ReplaceError) -> String {
+fn explain(error: &StoreError) -> String {
     match error {
-        ReplaceError::Store(StoreError::OutOfSpace) => {
+        StoreError::OutOfSpace => {
             "the disk with the data directory is full; make room there".to_owned()
         }
         other => format!("the store did not take the set: {other}"),

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri};
 use serde::Serialize;
 use stowage_config::Contract;
-use stowage_store::{EntityTag, Name, NameKind, Preconditions};
+use stowage_store::{Name, NameKind};
 
 use super::app::App;
 use super::caller::Caller;
@@ -126,8 +126,9 @@ pub(crate) async fn delete_set(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (repository, branch) = authorized(&caller, &uri, Right::Write)?;
-    let preconditions: Preconditions = preconditions(&headers, BareNumbers::Refused)?;
-    if runtimes::remove_if(app.store.as_ref(), &repository, &branch, preconditions).await? {
+    let preconditions = preconditions(&headers, BareNumbers::Refused)?;
+    let names = (&repository, &branch);
+    if runtimes::remove_if(app.store.as_ref(), &app.sets, names, preconditions).await? {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
         Err(no_such_set())
@@ -193,9 +194,7 @@ fn no_such_set() -> Problem {
 impl From<ReplaceError> for Problem {
     fn from(error: ReplaceError) -> Self {
         match error {
-            ReplaceError::Invalid(e) => Self::bad_request("invalid_set", e.to_string()),
             ReplaceError::PreconditionFailed { current } => {
-                let current: Option<EntityTag> = current;
                 Self::precondition_failed(current.as_ref())
             }
             ReplaceError::Store(e) => e.into(),

@@ -11,7 +11,7 @@ pub(crate) struct FilePath(Box<str>);
 
 /// Why a text is not a path under which a config is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidFilePath {
+pub(crate) enum InvalidFilePath {
     /// No bytes, or too many.
     #[error("a file path is 1 to {PATH_BYTES_MAX} bytes long")]
     Length,

@@ -20,7 +20,7 @@ pub(crate) struct NewSet {
 
 /// Why a set cannot be served.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidSet {
+pub(crate) enum InvalidSet {
     /// The revision could not stand in a header.
     #[error("revision must be 1 to {REVISION_BYTES_MAX} visible ASCII characters: the Git commit")]
     Revision,

@@ -8,15 +8,12 @@ use stowage_store::{
 };
 
 use super::cache::SetCache;
-use super::new_set::{InvalidSet, NewSet};
+use super::new_set::NewSet;
 use super::stored_set::{StoredSet, encode};
 
 /// Why a set was not replaced; what was served before still is.
 #[derive(Debug, thiserror::Error)]
-pub enum ReplaceError {
-    /// The new set cannot be served.
-    #[error(transparent)]
-    Invalid(#[from] InvalidSet),
+pub(crate) enum ReplaceError {
     /// A precondition does not hold for the set that is served.
     #[error("the precondition does not hold for the set that is served")]
     PreconditionFailed {
@@ -39,14 +36,15 @@ pub(crate) struct Replacement {
     pub(crate) created: bool,
 }
 
-/// What a decision found, told to the task that waits for the write.
-type Found = Arc<Mutex<Result<Decision, ReplaceError>>>;
-
-#[derive(Debug, Clone, Copy, Default)]
+/// What a decision left, beside the change itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Decision {
     changed: bool,
     created: bool,
 }
+
+/// A decision and the change that carries it out.
+type Decided = Result<(Decision, Change), ReplaceError>;
 
 /// Replaces the set of a repository's branch if the preconditions hold for the set's own tag.
 ///
@@ -62,32 +60,20 @@ pub(crate) async fn replace_if(
     preconditions: Preconditions,
 ) -> Result<Replacement, ReplaceError> {
     let key = Key::runtime_set(repository, branch);
+    let names = (repository.clone(), branch.clone());
     let now = Timestamp::now();
     let now = now.round(Unit::Microsecond).unwrap_or(now).to_string();
-    let found: Found = Arc::new(Mutex::new(Ok(Decision::default())));
-    let edit = {
-        let (key, found) = (key.clone(), Arc::clone(&found));
-        let (repository, branch) = (repository.clone(), branch.clone());
-        move |object: Option<&Object>| {
-            let old = object.map(|object| StoredSet::parse(&key, object)).transpose();
-            let decided = old.map_err(ReplaceError::from).and_then(|old| {
-                demand(&preconditions, old.as_ref())?;
-                decide((&repository, &branch), &new, old.as_ref(), &now)
-                    .map_err(|e| StoreError::Io(e.into()).into())
-            });
-            tell(&found, decided)
-        }
+    let decide = move |old: Option<&StoredSet>| -> Decided {
+        demand(&preconditions, old)?;
+        replacement((&names.0, &names.1), &new, old, &now)
+            .map_err(|e| StoreError::Io(e.into()).into())
     };
-    let updated = store.update(&key, Preconditions::none(), Box::new(edit)).await?;
-    let decision = take(&found)?;
-    let stored = updated.after.ok_or_else(|| StoreError::Corrupt {
+    let (decision, stored) = change(store, cache, &key, decide).await?;
+    let stored = stored.ok_or_else(|| StoreError::Corrupt {
         key: key.to_string(),
         reason: "nothing stands there after a write".into(),
     })?;
-    let set = match cache {
-        Some(cache) => cache.parse(&key, &stored)?,
-        None => Arc::new(StoredSet::parse(&key, &stored)?),
-    };
+    let set = parse(cache, &key, &stored)?;
     Ok(Replacement { set, changed: decision.changed, created: decision.created })
 }
 
@@ -97,29 +83,66 @@ pub(crate) async fn replace_if(
 /// [`ReplaceError::PreconditionFailed`], [`ReplaceError::Store`].
 pub(crate) async fn remove_if(
     store: &dyn Store,
-    repository: &Name,
-    branch: &Name,
+    cache: &SetCache,
+    (repository, branch): (&Name, &Name),
     preconditions: Preconditions,
 ) -> Result<bool, ReplaceError> {
     let key = Key::runtime_set(repository, branch);
-    let found: Found = Arc::new(Mutex::new(Ok(Decision::default())));
+    let decide = move |old: Option<&StoredSet>| -> Decided {
+        // Where the answer is 404, conditions are not evaluated (RFC 9110 §13.2.1).
+        if old.is_none_or(StoredSet::is_empty) {
+            return Ok((Decision { changed: false, created: false }, Change::Keep));
+        }
+        demand(&preconditions, old)?;
+        Ok((Decision { changed: true, created: false }, Change::Delete))
+    };
+    change(store, Some(cache), &key, decide).await.map(|(decision, _)| decision.changed)
+}
+
+/// Decides on the stored set and carries that out with no other write in between.
+///
+/// The decision is taken before the store's writer gets to it, which then waits for nothing; only
+/// where another write came first, the writer takes it again.
+async fn change(
+    store: &dyn Store,
+    cache: Option<&SetCache>,
+    key: &Key,
+    decide: impl Fn(Option<&StoredSet>) -> Decided + Send + 'static,
+) -> Result<(Decision, Option<Arc<Object>>), ReplaceError> {
+    let seen = store.get(key).await?;
+    let old = seen.as_deref().map(|object| parse(cache, key, object)).transpose()?;
+    let ahead = decide(old.as_deref());
+    let seen = seen.map(|object| object.tag.clone());
+    let decided = Arc::new(Mutex::new(ahead));
     let edit = {
-        let (key, found) = (key.clone(), Arc::clone(&found));
+        let (key, decided) = (key.clone(), Arc::clone(&decided));
         move |object: Option<&Object>| {
-            let old = object.map(|object| StoredSet::parse(&key, object)).transpose();
-            let decided = old.map_err(ReplaceError::from).and_then(|old| {
-                // Where the answer is 404, conditions are not evaluated (RFC 9110 §13.2.1).
-                if old.as_ref().is_none_or(StoredSet::is_empty) {
-                    return Ok((Decision::default(), Change::Keep));
-                }
-                demand(&preconditions, old.as_ref())?;
-                Ok((Decision { changed: true, created: false }, Change::Delete))
-            });
-            tell(&found, decided)
+            let mut decided = decided.lock().unwrap_or_else(PoisonError::into_inner);
+            if object.map(|object| &object.tag) != seen.as_ref() {
+                let old = object.map(|object| StoredSet::parse(&key, object)).transpose();
+                *decided = old.map_err(ReplaceError::from).and_then(|old| decide(old.as_ref()));
+            }
+            // A refusal leaves everything as it is.
+            decided.as_ref().map_or(Change::Keep, |(_, change)| change.clone())
         }
     };
-    store.update(&key, Preconditions::none(), Box::new(edit)).await?;
-    Ok(take(&found)?.changed)
+    let updated = store.update(key, Preconditions::none(), Box::new(edit)).await?;
+    let decided = std::mem::replace(
+        &mut *decided.lock().unwrap_or_else(PoisonError::into_inner),
+        Ok((Decision { changed: false, created: false }, Change::Keep)),
+    );
+    Ok((decided?.0, updated.after))
+}
+
+fn parse(
+    cache: Option<&SetCache>,
+    key: &Key,
+    object: &Object,
+) -> Result<Arc<StoredSet>, StoreError> {
+    match cache {
+        Some(cache) => cache.parse(key, object),
+        None => StoredSet::parse(key, object).map(Arc::new),
+    }
 }
 
 /// An empty set is not served, so for a condition it is not there.
@@ -133,7 +156,7 @@ fn demand(preconditions: &Preconditions, old: Option<&StoredSet>) -> Result<(), 
     }
 }
 
-fn decide(
+fn replacement(
     names: (&Name, &Name),
     new: &NewSet,
     old: Option<&StoredSet>,
@@ -142,7 +165,7 @@ fn decide(
     let created = old.is_none_or(StoredSet::is_empty) && !new.files.is_empty();
     match old {
         Some(old) if old.has_content_of(new) => {
-            let decision = Decision { changed: false, created };
+            let decision = Decision { changed: false, created: false };
             if old.revision() == new.revision {
                 return Ok((decision, Change::Keep));
             }
@@ -153,19 +176,4 @@ fn decide(
             Ok((Decision { changed, created }, Change::Put(encode(names, new, old, now)?)))
         }
     }
-}
-
-/// Notes what was decided; a refusal leaves everything as it is.
-fn tell(found: &Found, decided: Result<(Decision, Change), ReplaceError>) -> Change {
-    let (result, change) = match decided {
-        Ok((decision, change)) => (Ok(decision), change),
-        Err(error) => (Err(error), Change::Keep),
-    };
-    *found.lock().unwrap_or_else(PoisonError::into_inner) = result;
-    change
-}
-
-fn take(found: &Found) -> Result<Decision, ReplaceError> {
-    let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-    std::mem::replace(&mut *found, Ok(Decision::default()))
 }

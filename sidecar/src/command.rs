@@ -1,0 +1,33 @@
+//! The binary's commands, and how each of them ends.
+
+mod arguments;
+mod check;
+mod failure;
+mod logs;
+mod report;
+mod serve;
+mod sync;
+mod tokens;
+
+use std::process::ExitCode;
+
+pub use arguments::{Arguments, Command, LogFormat};
+pub use failure::Failure;
+
+/// Runs a command.
+///
+/// # Errors
+/// [`Failure`] with a sentence for a person and an exit code for a script.
+pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    match arguments.command {
+        Command::Serve(options) => serve::run(&options),
+        Command::Check(options) => check::run(&options),
+        Command::Sync(options) => sync::run(&options),
+        Command::Version => {
+            use std::io::Write as _;
+            // A reader that has gone does not want to know.
+            let _ = writeln!(std::io::stdout(), "stowage-sidecar {}", env!("CARGO_PKG_VERSION"));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Why a command did not do what it was asked.
+
+use std::process::ExitCode;
+
+/// `EX_USAGE` of sysexits.h: what was given is wrong, and trying again will not help.
+const WRONG_CONFIGURATION: u8 = 64;
+
+/// A sentence for a person: what is wrong and what to do about it, without secrets.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The configuration is wrong; trying again will not help.
+    #[error("{0}")]
+    Configuration(String),
+    /// The machine stands in the way: a port or a directory in use, no permission, a full disk.
+    #[error("{0}")]
+    Environment(String),
+}
+
+impl Failure {
+    /// The exit code that scripts and Kubernetes see.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Configuration(_) => ExitCode::from(WRONG_CONFIGURATION),
+            Self::Environment(_) => ExitCode::FAILURE,
+        }
+    }
+}

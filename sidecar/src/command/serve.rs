@@ -1,0 +1,196 @@
+//! `serve`: a configuration file becomes a running server.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use stowage_config::{Backend, SidecarConfig, Token};
+use stowage_store::{Store, VolumeOptions, VolumeStore};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::arguments::ServeOptions;
+use super::check::Loaded;
+use super::failure::Failure;
+use super::{check, logs, tokens};
+use crate::server::{Listeners, serve};
+use crate::settings::{NoAuth, Settings};
+
+/// How often the tokens' directory is looked at. A mounted Secret changes by swapping a link,
+/// which directory watches miss on some file systems.
+const TOKENS_EVERY: Duration = Duration::from_secs(1);
+
+/// What the ready file says.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ready {
+    url: String,
+    management_url: String,
+}
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`Failure::Configuration`] before any port is bound; [`Failure::Environment`] where a port,
+/// the directory or the store stands in the way.
+pub(super) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
+    let no_auth = check::no_auth(options.insecure_no_auth);
+    let loaded = check::load(&options.config, no_auth)?;
+    logs::start(options.log_format);
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|e| Failure::Environment(format!("the runtime could not be started: {e}")))?;
+    runtime.block_on(run_loaded(options, loaded, no_auth))
+}
+
+async fn run_loaded(
+    options: &ServeOptions,
+    loaded: Loaded,
+    no_auth: NoAuth,
+) -> Result<ExitCode, Failure> {
+    let Loaded { config, tokens, settings } = loaded;
+    // Taken before the ports are, so that a signal during the start is not lost.
+    let shutdown = CancellationToken::new();
+    cancel_on_signals(&shutdown)?;
+    let listeners = Listeners {
+        main: bind("listen", config.listen).await?,
+        management: bind("managementListen", config.management_listen).await?,
+    };
+    let store = open(&config).await?;
+    let urls = urls(&listeners)?;
+    let grace = config.shutdown_grace.duration();
+    let name = config.store.clone();
+    let (sender, settings) = watch::channel(Arc::new(settings));
+    let reload = tokio::spawn(reload_tokens(config, tokens, no_auth, sender));
+
+    tracing::info!(store = name, url = urls.url, management_url = urls.management_url, "serving");
+    if let Some(file) = &options.ready_file {
+        write_ready(file, &urls)?;
+    }
+    let served = serve(listeners, store, settings, shutdown, grace).await;
+    reload.abort();
+    if let Some(file) = &options.ready_file {
+        // It says that the ports are open, which they are no longer.
+        let _ = std::fs::remove_file(file);
+    }
+    served.map_err(|e| {
+        Failure::Environment(format!(
+            "{e}; nothing that was acknowledged is lost: look at the volume, then start again"
+        ))
+    })?;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn cancel_on_signals(shutdown: &CancellationToken) -> Result<(), Failure> {
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let mut signals = signal(kind)
+            .map_err(|e| Failure::Environment(format!("signals cannot be received: {e}")))?;
+        let shutdown = shutdown.clone();
+        tokio::spawn(async move {
+            signals.recv().await;
+            tracing::info!("stopping: requests in flight are finished first");
+            shutdown.cancel();
+        });
+    }
+    Ok(())
+}
+
+async fn bind(field: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|e| {
+        let advice = match e.kind() {
+            io::ErrorKind::AddrInUse => {
+                "the port is in use; stop what holds it, or choose another one"
+            }
+            io::ErrorKind::AddrNotAvailable => "this machine has no such address",
+            io::ErrorKind::PermissionDenied => {
+                "a port below 1024 needs more rights; choose another"
+            }
+            _ => "the system refused it",
+        };
+        Failure::Environment(format!("{field}: cannot listen on {address}: {advice} ({e})"))
+    })
+}
+
+async fn open(config: &SidecarConfig) -> Result<Arc<dyn Store>, Failure> {
+    let Backend::Volume(volume) = &config.backend;
+    let path = volume.path.clone();
+    let opened =
+        tokio::task::spawn_blocking(move || VolumeStore::open(&path, &VolumeOptions::default()));
+    match opened.await {
+        Ok(Ok(store)) => Ok(Arc::new(store)),
+        Ok(Err(e)) => Err(Failure::Environment(format!("backend.volume.path: {e}"))),
+        Err(_) => Err(Failure::Environment(
+            "backend.volume.path: the directory could not be opened; this is a bug".into(),
+        )),
+    }
+}
+
+fn urls(listeners: &Listeners) -> Result<Ready, Failure> {
+    let url = |listener: &TcpListener| {
+        listener
+            .local_addr()
+            .map(|address| format!("http://{address}"))
+            .map_err(|e| Failure::Environment(format!("a bound port has no address: {e}")))
+    };
+    Ok(Ready { url: url(&listeners.main)?, management_url: url(&listeners.management)? })
+}
+
+/// Appears whole: whoever waits for the file must not read half of it.
+fn write_ready(file: &Path, ready: &Ready) -> Result<(), Failure> {
+    let failed =
+        |e: io::Error| Failure::Environment(format!("cannot write {}: {e}", file.display()));
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let mut temporary =
+        tempfile::NamedTempFile::new_in(dir.unwrap_or_else(|| Path::new("."))).map_err(failed)?;
+    serde_json::to_writer(&mut temporary, ready).map_err(|e| failed(e.into()))?;
+    temporary.persist(file).map(|_| ()).map_err(|e| failed(e.error))
+}
+
+/// Takes up changed tokens. Where the new ones are no good, the old ones hold.
+async fn reload_tokens(
+    config: SidecarConfig,
+    tokens: Vec<(String, Token)>,
+    no_auth: NoAuth,
+    settings: watch::Sender<Arc<Settings>>,
+) {
+    let Some(dir) = config.auth.tokens_dir.clone() else { return };
+    let mut ticks = tokio::time::interval(TOKENS_EVERY);
+    let mut last = Ok(tokens);
+    loop {
+        ticks.tick().await;
+        let now = look(&dir).await;
+        if now == last {
+            continue;
+        }
+        let result = match &now {
+            Ok(tokens) => {
+                Settings::new(&config, tokens.clone(), no_auth).map_err(|e| e.to_string())
+            }
+            Err(reason) => Err(reason.clone()),
+        };
+        match result {
+            Ok(new) => {
+                settings.send_replace(Arc::new(new));
+                tracing::info!("the tokens have changed and hold from now on");
+            }
+            Err(reason) => {
+                tracing::error!(reason, "the tokens have changed and are wrong; the old ones hold");
+            }
+        }
+        last = now;
+    }
+}
+
+type Look = Result<Vec<(String, Token)>, String>;
+
+async fn look(dir: &Path) -> Look {
+    let dir: PathBuf = dir.to_owned();
+    let read = tokio::task::spawn_blocking(move || tokens::read(&dir).map_err(|e| e.to_string()));
+    read.await.unwrap_or_else(|e| Err(e.to_string()))
+}

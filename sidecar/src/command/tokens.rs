@@ -1,0 +1,111 @@
+//! Tokens from a directory as a mounted Secret has it: one file per token.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use stowage_config::{InvalidToken, Token};
+
+/// The most bytes of a token's file: far above any grant.
+const FILE_BYTES_MAX: u64 = 64 << 10;
+
+/// Why the tokens of a directory cannot be used. No variant carries any of a token.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TokensError {
+    /// The directory or a file in it cannot be read.
+    #[error("auth.tokensDir: cannot read {path}: {source}")]
+    Read {
+        /// What cannot be read.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file is too large to be a token.
+    #[error("auth.tokensDir: {name} is larger than {FILE_BYTES_MAX} bytes, which no token is")]
+    TooLarge {
+        /// The token's name.
+        name: String,
+    },
+    /// A file holds no token.
+    #[error("auth.tokensDir: the token {name}: {source}")]
+    Invalid {
+        /// The token's name.
+        name: String,
+        /// What to put there instead.
+        source: InvalidToken,
+    },
+}
+
+/// Reads every token of a directory, by name. Names with a dot in front are the mount's own.
+///
+/// # Errors
+/// [`TokensError`] names the file.
+pub(super) fn read(dir: &Path) -> Result<Vec<(String, Token)>, TokensError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| TokensError::Read { path, source }
+    };
+    let mut tokens = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(failed(dir))? {
+        let path = entry.map_err(failed(dir))?.path();
+        let Some(name) = path.file_name().map(|name| name.to_string_lossy().into_owned()) else {
+            continue;
+        };
+        // A Secret's keys are links to files, so what the link points to counts.
+        let is_file = std::fs::metadata(&path).map_err(failed(&path))?.is_file();
+        if name.starts_with('.') || !is_file {
+            continue;
+        }
+        let mut text = String::new();
+        let mut file = File::open(&path).map_err(failed(&path))?.take(FILE_BYTES_MAX + 1);
+        file.read_to_string(&mut text).map_err(failed(&path))?;
+        if text.len() as u64 > FILE_BYTES_MAX {
+            return Err(TokensError::TooLarge { name });
+        }
+        let token = Token::parse(&text)
+            .map_err(|source| TokensError::Invalid { name: name.clone(), source })?;
+        tokens.push((name, token));
+    }
+    tokens.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(tokens)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_mounted_secret_is_read_as_kubernetes_lays_it_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("..2026_01_01");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(data.join("admin"), "admin-0123456789ab\n").unwrap();
+        symlink("..2026_01_01", dir.path().join("..data")).unwrap();
+        symlink("..data/admin", dir.path().join("admin")).unwrap();
+        std::fs::create_dir(dir.path().join("folder")).unwrap();
+        let tokens = read(dir.path()).unwrap();
+        let names: Vec<_> = tokens.iter().map(|(name, t)| (name.as_str(), &*t.value)).collect();
+        assert_eq!(names, [("admin", "admin-0123456789ab")]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_by_name_and_without_the_token() {
+        let table: [(&[u8], &str); 4] = [
+            (b"", "empty"),
+            (b"hunter2", "shorter"),
+            (b"{\"token\":\"hunter2-0123456789\",\"x\":1}", "JSON object"),
+            (b"hunter2-\xff-0123456789", "UTF-8"),
+        ];
+        for (text, expected) in table {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join("weak"), text).unwrap();
+            let error = read(dir.path()).expect_err(expected).to_string();
+            assert!(error.contains("weak") && error.contains(expected), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        let error = read(Path::new("does/not/exist")).expect_err("no directory").to_string();
+        assert!(error.contains("auth.tokensDir"), "{error}");
+    }
+}
