@@ -3,6 +3,8 @@
 //! An API server drops a field that it does not know and warns. Here nothing would show the
 //! warning later, so an unknown field is refused.
 
+use std::sync::LazyLock;
+
 use kube::CustomResourceExt;
 use kube::core::cel::{CompiledSchema, Validator as CelValidator, compile_schema};
 use serde_json::{Map, Value, json};
@@ -24,20 +26,22 @@ pub(super) struct KindSchema {
     rules: Option<CompiledSchema>,
 }
 
+/// Compiled once: manifests that are watched are read again and again.
+static KINDS: LazyLock<Vec<(Kind, KindSchema)>> =
+    LazyLock::new(|| Kind::ALL.into_iter().map(|kind| (kind, KindSchema::new(kind))).collect());
+
 /// The schemas of all kinds.
 pub(super) struct Schemas {
-    kinds: Vec<(Kind, KindSchema)>,
     cel: CelValidator,
 }
 
 impl Schemas {
     pub(super) fn new() -> Self {
-        let kinds = Kind::ALL.into_iter().map(|kind| (kind, KindSchema::new(kind))).collect();
-        Self { kinds, cel: CelValidator::new() }
+        Self { cel: CelValidator::new() }
     }
 
-    pub(super) fn of(&self, kind: Kind) -> &KindSchema {
-        let found = self.kinds.iter().find(|(known, _)| *known == kind);
+    pub(super) fn of(&self, kind: Kind) -> &'static KindSchema {
+        let found = KINDS.iter().find(|(known, _)| *known == kind);
         &found.expect("there is a schema for every kind").1
     }
 

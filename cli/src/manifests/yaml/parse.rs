@@ -221,6 +221,7 @@ fn read_key(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -311,6 +312,54 @@ mod tests {
         ] {
             let found = faults(&deep);
             assert!(found[0].2.contains(message), "expected {message}: {found:?}");
+        }
+    }
+
+    /// Any JSON but what YAML cannot carry: its escapes of UTF-16 halves.
+    fn any_json() -> impl Strategy<Value = Value> {
+        let text = "[ -~äß\n\t€😀]{0,12}";
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            (-1e9..1e9).prop_map(Value::from),
+            text.prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 40, 5, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::btree_map(text, inner, 0..5)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        /// Whatever is written, by a serialiser of JSON or of YAML, is read as it was.
+        #[test]
+        fn what_is_written_is_read(value in any_json()) {
+            let value = json!({"spec": value});
+            for text in [
+                serde_json::to_string(&value).unwrap(),
+                serde_json::to_string_pretty(&value).unwrap(),
+                serde_saphyr::to_string(&value).unwrap(),
+            ] {
+                let (documents, faults) = parse(&text);
+                prop_assert_eq!(&faults, &[], "{}", text);
+                prop_assert_eq!(documents[0].to_json(), value.clone(), "{}", text);
+            }
+        }
+
+        /// Whatever stands in a file, it is answered.
+        #[test]
+        fn nothing_makes_the_reader_fail(text in "[ -~\n]{0,80}|[a-c:\\[\\]{}&*!|>?'\"#, \n-]{0,60}") {
+            let (documents, faults) = parse(&text);
+            for document in &documents {
+                prop_assert!(document.at.line >= 1);
+            }
+            for fault in &faults {
+                prop_assert!(!fault.message.is_empty());
+            }
         }
     }
 }
