@@ -107,6 +107,7 @@ async fn stores_come_and_go() {
     place.write("lake.yaml", &store_with_token("lake", ADMIN));
     stores_are(&up, &["demo", "lake"]).await;
     let lake = up.url("lake");
+    up.wait_for(&format!("export STOWAGE_URL={lake} ")).await;
     assert_eq!(put(&lake, "{\"kept\":1}").await, StatusCode::OK);
 
     place.write("lake.yaml", &(store_with_token("lake", ADMIN) + "  suspend: true\n"));
