@@ -29,20 +29,24 @@ pub(crate) struct Session<'a> {
     ready: &'a mut Published,
     /// Resolves once every Store answers that it is ready.
     readiness: OptionFuture<BoxFuture<'static, ()>>,
-    /// The Stores that a person has been told of; `None` before the first screen.
-    announced: Option<BTreeSet<String>>,
+    /// The Stores that a person has been told of.
+    announced: BTreeSet<String>,
 }
 
 impl<'a> Session<'a> {
-    /// Begins to wait for the Stores to be ready.
+    /// Shows the first screen, lets the sources sync, and begins to wait for the Stores to be
+    /// ready.
     pub(crate) fn new(
         args: &'a UpArgs,
         watcher: Watcher,
         supervisor: &'a mut Supervisor,
         ready: &'a mut Published,
     ) -> Self {
+        show(&supervisor.screen());
+        let announced = supervisor.served_names();
+        supervisor.release_syncs();
         let mut session =
-            Self { args, watcher, supervisor, ready, readiness: None.into(), announced: None };
+            Self { args, watcher, supervisor, ready, readiness: None.into(), announced };
         session.await_readiness();
         session
     }
@@ -65,7 +69,11 @@ impl<'a> Session<'a> {
                 Some(ended) = endings.recv() => return Err(gone(&ended)),
                 Some(()) = &mut self.readiness => {
                     self.readiness = None.into();
-                    self.show_and_publish()?;
+                    let served = self.supervisor.served_names();
+                    let added = served.difference(&self.announced).cloned().collect();
+                    show(&self.supervisor.paste(&added));
+                    self.announced = served;
+                    self.ready.publish(self.supervisor.ready_file())?;
                 }
                 Some(()) = signals.hangup.recv() => self.supervisor.sync_now(),
                 _ = polls.tick() => {
@@ -115,21 +123,12 @@ impl<'a> Session<'a> {
     fn await_readiness(&mut self) {
         self.readiness = Some(readiness::wait(self.supervisor.management()).boxed()).into();
     }
+}
 
-    /// The screen is for a person; a closed standard output is no reason to stop serving.
-    fn show_and_publish(&mut self) -> Result<(), Failure> {
-        let served = self.supervisor.served_names();
-        let text = match &self.announced {
-            None => self.supervisor.screen(),
-            Some(announced) => {
-                self.supervisor.paste(&served.difference(announced).cloned().collect())
-            }
-        };
-        let mut out = std::io::stdout().lock();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        self.announced = Some(served);
-        self.ready.publish(self.supervisor.ready_file())
-    }
+/// Prints for a person; a closed standard output is no reason to stop serving.
+fn show(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 fn gone(ended: &Ended) -> Failure {

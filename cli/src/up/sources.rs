@@ -50,6 +50,14 @@ pub(crate) struct BranchPlan {
     pub(crate) directory: PathBuf,
 }
 
+/// When a sync may run.
+pub(crate) struct SyncsWhen {
+    /// Cancelled once syncs may begin at all.
+    pub(crate) released: CancellationToken,
+    /// One for each sync that may run at once.
+    pub(crate) slots: Arc<Semaphore>,
+}
+
 /// A branch that is being synced.
 #[derive(Debug)]
 pub(crate) struct SyncedBranch {
@@ -60,27 +68,26 @@ pub(crate) struct SyncedBranch {
 }
 
 impl SyncedBranch {
-    /// Syncs at once, then at every interval.
+    /// Syncs at once, then at every interval. `subject` starts every line about it.
     ///
     /// # Errors
     /// [`Failure::Environment`] where Secrets cannot be written as files.
     pub(crate) fn start(
-        key: &BranchKey,
+        subject: String,
         plan: &BranchPlan,
         served: &ServedStore,
-        slots: Arc<Semaphore>,
+        when: SyncsWhen,
     ) -> Result<Self, Failure> {
         write_files(plan)
             .map_err(|(path, e)| io_failure("write a Secret for a Git sync to", &path, &e))?;
         let now = Arc::new(Notify::new());
         let cancel = CancellationToken::new();
         let job = Job {
-            log: SyncLog::new(&key.source, &key.branch, plan.environment.as_deref()),
-            store_name: key.store.clone(),
+            log: SyncLog::new(subject, plan.environment.clone()),
             config: plan.config.clone(),
             interval: plan.interval,
             publisher: LocalPublisher { store: served.store(), settings: served.settings() },
-            slots,
+            when,
             now: Arc::clone(&now),
         };
         let stopped = cancel.clone();
@@ -125,21 +132,21 @@ fn write_files(plan: &BranchPlan) -> Result<(), (PathBuf, io::Error)> {
 
 struct Job {
     log: SyncLog,
-    store_name: String,
     config: SyncConfig,
     interval: Duration,
     publisher: LocalPublisher,
-    slots: Arc<Semaphore>,
+    when: SyncsWhen,
     now: Arc<Notify>,
 }
 
 impl Job {
     async fn run(mut self) {
+        self.when.released.cancelled().await;
         // The semaphore is never closed, so the loop ends by cancellation only.
-        while let Ok(slot) = self.slots.acquire().await {
+        while let Ok(slot) = self.when.slots.acquire().await {
             let report = stowage_sync::sync(&self.config, &self.publisher).await;
             drop(slot);
-            self.log.record(&report, &self.store_name);
+            self.log.record(&report);
             let wait = schedule::next_wait(self.interval, schedule::random());
             tokio::select! {
                 () = self.now.notified() => {}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::addresses::{self, Place};
@@ -16,7 +17,7 @@ use super::diff::{self, Running, Steps};
 use super::plan::{OnRemoval, Plan};
 use super::ready_file::{ReadyFile, ReadyNamespace, ReadyStore};
 use super::served::{self, Ended, ServedStore};
-use super::sources::{BranchKey, CONCURRENT_SYNCS_MAX, SyncedBranch};
+use super::sources::{BranchKey, CONCURRENT_SYNCS_MAX, SyncedBranch, SyncsWhen};
 use super::{bindings, private_file};
 use crate::exit::Failure;
 
@@ -42,6 +43,8 @@ pub(crate) struct Supervisor {
     served: BTreeMap<String, ServedStore>,
     branches: BTreeMap<BranchKey, SyncedBranch>,
     sync_slots: Arc<Semaphore>,
+    /// Cancelled once the first screen is shown: lines about syncs come after it.
+    syncs_released: CancellationToken,
     ended: mpsc::UnboundedSender<Ended>,
     /// Failures that were reported and are being retried, so that each is said once.
     reported: BTreeSet<String>,
@@ -64,6 +67,7 @@ impl Supervisor {
             served: BTreeMap::new(),
             branches: BTreeMap::new(),
             sync_slots: Arc::new(Semaphore::new(CONCURRENT_SYNCS_MAX)),
+            syncs_released: CancellationToken::new(),
             ended,
             reported: BTreeSet::new(),
         }
@@ -121,6 +125,11 @@ impl Supervisor {
         }
         self.take_up(self.plan.clone(), OnFailure::RetryLater).await?;
         Ok(self.reported.len() < missing)
+    }
+
+    /// Lets the sources sync, now that a person knows what they are.
+    pub(crate) fn release_syncs(&self) {
+        self.syncs_released.cancel();
     }
 
     /// Syncs every branch now.
@@ -293,13 +302,28 @@ impl Supervisor {
             else {
                 continue;
             };
-            let slots = Arc::clone(&self.sync_slots);
-            match SyncedBranch::start(key, plan, served, slots) {
+            let when = SyncsWhen {
+                released: self.syncs_released.clone(),
+                slots: Arc::clone(&self.sync_slots),
+            };
+            match SyncedBranch::start(self.subject(key), plan, served, when) {
                 Ok(branch) => drop(self.branches.insert(key.clone(), branch)),
                 Err(failure) => failures.push(failure),
             }
         }
         failures
+    }
+
+    /// How lines about a branch start; they name the Store only where it takes that to tell two
+    /// of them apart.
+    fn subject(&self, key: &BranchKey) -> String {
+        let BranchKey { source, branch, store } = key;
+        let same = |other: &&BranchKey| other.source == *source && other.branch == *branch;
+        if self.plan.branches.keys().filter(same).count() > 1 {
+            format!("source {source}/{branch} in {store}")
+        } else {
+            format!("source {source}/{branch}")
+        }
     }
 
     fn settle(&mut self, failures: Vec<Failure>, on_failure: OnFailure) -> Result<(), Failure> {

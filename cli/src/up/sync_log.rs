@@ -1,7 +1,8 @@
 //! What a sync did, as lines for a person.
 
+use std::io::Write;
+
 use stowage_sync::{Outcome, SyncReport};
-use tracing::{info, warn};
 
 /// A commit as Git shortens it; a revision that is shorter stays whole.
 fn short(revision: &str) -> &str {
@@ -16,7 +17,7 @@ fn count(files: usize) -> String {
 /// sync that finds nothing new says nothing.
 #[derive(Debug)]
 pub(crate) struct SyncLog {
-    /// `source etl/main`.
+    /// What every line starts with, such as `source etl/main`.
     subject: String,
     environment: Option<String>,
     /// The commit whose set is served, as far as this process knows.
@@ -25,25 +26,28 @@ pub(crate) struct SyncLog {
 }
 
 impl SyncLog {
-    pub(crate) fn new(source: &str, branch: &str, environment: Option<&str>) -> Self {
-        Self {
-            subject: format!("source {source}/{branch}"),
-            environment: environment.map(str::to_owned),
-            served: None,
-            quiet_revision: None,
-        }
+    pub(crate) fn new(subject: String, environment: Option<String>) -> Self {
+        Self { subject, environment, served: None, quiet_revision: None }
     }
 
-    /// Logs a report.
-    pub(crate) fn record(&mut self, report: &SyncReport, store: &str) {
-        let failed = matches!(report.outcome, Outcome::Invalid | Outcome::Failed);
+    /// Prints a report to standard output, where a person looks for it; the log has it at
+    /// `debug`, with what a program wants to know.
+    pub(crate) fn record(&mut self, report: &SyncReport) {
+        tracing::debug!(
+            outcome = ?report.outcome,
+            reason = report.reason,
+            revision = report.revision,
+            files = report.files,
+            duration_ms = report.duration_ms,
+            "{}",
+            self.subject
+        );
+        let mut out = std::io::stdout().lock();
         for line in self.lines(report) {
-            if failed {
-                warn!(store, reason = report.reason, "{line}");
-            } else {
-                info!(store, "{line}");
-            }
+            // A closed standard output is no reason to stop syncing.
+            let _ = writeln!(out, "{line}");
         }
+        let _ = out.flush();
     }
 
     fn lines(&mut self, report: &SyncReport) -> Vec<String> {
@@ -135,7 +139,7 @@ mod tests {
 
     #[test]
     fn each_report_is_a_clear_line() {
-        let mut log = SyncLog::new("etl", "main", Some("production"));
+        let mut log = SyncLog::new("source etl/main".to_owned(), Some("production".to_owned()));
         let mut invalid = report(Outcome::Invalid, Some("ccccccccc"), 2);
         let error = |at: &str, message: &str| FileError { at: at.into(), message: message.into() };
         invalid.invalid = vec![InvalidFile {

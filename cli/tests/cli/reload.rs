@@ -107,6 +107,7 @@ async fn stores_come_and_go() {
     place.write("lake.yaml", &store_with_token("lake", ADMIN));
     stores_are(&up, &["demo", "lake"]).await;
     let lake = up.url("lake");
+    up.wait_for(&format!("export STOWAGE_URL={lake} ")).await;
     assert_eq!(put(&lake, "{\"kept\":1}").await, StatusCode::OK);
 
     place.write("lake.yaml", &(store_with_token("lake", ADMIN) + "  suspend: true\n"));
@@ -159,10 +160,10 @@ async fn an_invalid_change_is_reported_and_changes_nothing() {
     assert_eq!(put(&url, "{}").await, StatusCode::OK);
 
     let table: &[(&str, String, &str)] = &[
-        ("an unknown field", good.clone() + "  replicaz: 1\n", "demo.yaml:13"),
-        ("broken YAML", "a: [".to_owned(), "demo.yaml:1"),
+        ("an unknown field", good.clone() + "  replicaz: 1\n", "demo.yaml:14"),
+        ("broken YAML", "a: [".to_owned(), "demo.yaml:2"),
         ("a Secret gone", store("demo", "  auth: {tokensSecretRef: {name: x}}\n"), "demo.yaml:7"),
-        ("a bad origin", good.clone() + "  cors: {allowedOrigins: [nowhere]}\n", "demo.yaml:13"),
+        ("a bad origin", good.clone() + "  cors: {allowedOrigins: [nowhere]}\n", "demo.yaml:14"),
     ];
     for (case, text, position) in table {
         let before = up.output();

@@ -2,10 +2,17 @@
 //! signals, a real Git repository.
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
 
+#[path = "cli/commands.rs"]
 mod commands;
+#[path = "cli/refuses.rs"]
 mod refuses;
+#[path = "cli/reload.rs"]
 mod reload;
+#[path = "cli/serves.rs"]
 mod serves;
+#[path = "cli/shutdown.rs"]
 mod shutdown;
+#[path = "cli/sources.rs"]
 mod sources;
+#[path = "cli/support.rs"]
 mod support;
