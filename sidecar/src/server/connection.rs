@@ -26,6 +26,10 @@ const STREAMS_MAX: u32 = 256;
 /// How often, and how long, an h2c peer that says nothing is asked whether it is there.
 const PING_EVERY: Duration = Duration::from_secs(20);
 
+/// How long a connection that has not sent its first request yet is waited for once the server
+/// ends: it may have been taken in the very last moment, with a request on its way.
+const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(500);
+
 /// The two steps in which connections end.
 #[derive(Debug, Clone)]
 pub(super) struct Ends {
@@ -86,10 +90,18 @@ where
                 goes_away = true;
                 connection.as_mut().graceful_shutdown();
             }
-            () = ends.now.cancelled(), if !goes_away => {
+            () = end_of(&ends, &started), if !goes_away => {
                 goes_away = true;
                 connection.as_mut().graceful_shutdown();
             }
         }
+    }
+}
+
+/// Until a connection is to be closed as soon as it rests.
+async fn end_of(ends: &Ends, started: &AtomicBool) {
+    ends.now.cancelled().await;
+    if !started.load(Ordering::Relaxed) {
+        sleep(FIRST_REQUEST_GRACE).await;
     }
 }

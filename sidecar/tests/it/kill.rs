@@ -26,6 +26,11 @@ struct Written {
     attempted: u64,
 }
 
+/// Half of the writers write documents, half of them namespaces.
+fn is_document(writer: usize) -> bool {
+    writer.is_multiple_of(2)
+}
+
 fn document(number: u64) -> serde_json::Value {
     serde_json::json!({"n": number, "padding": "x".repeat(PADDING), "end": number})
 }
@@ -42,8 +47,7 @@ async fn write_until_gone(
     loop {
         written.attempted += 1;
         let number = written.attempted;
-        // Half of the writers on documents, half on namespaces.
-        let request = if writer % 2 == 0 {
+        let request = if is_document(writer) {
             client.put(format!("http://{address}/run-stores/{writer}")).json(&document(number))
         } else {
             let operations = serde_json::json!([
@@ -69,9 +73,10 @@ async fn write_until_gone(
 }
 
 async fn stored(address: SocketAddr, writer: usize) -> Option<u64> {
-    let path = match writer % 2 {
-        0 => format!("/run-stores/{writer}"),
-        _ => format!("/api/storage?ns=w{writer}"),
+    let path = if is_document(writer) {
+        format!("/run-stores/{writer}")
+    } else {
+        format!("/api/storage?ns=w{writer}")
     };
     let read = get(&path).header("Authorization", &format!("Bearer {ADMIN}")).send(address).await;
     if read.status == 404 {
@@ -79,13 +84,13 @@ async fn stored(address: SocketAddr, writer: usize) -> Option<u64> {
     }
     assert_eq!(read.status, 200, "writer {writer}: {}", read.text());
     let value = read.json();
-    let found = match writer % 2 {
-        0 => value,
-        _ if value == serde_json::json!({}) => return None,
-        _ => {
-            assert_eq!(value["n"], value["doc"]["n"], "writer {writer}: half of a patch");
-            value["doc"].clone()
-        }
+    let found = if is_document(writer) {
+        value
+    } else if value == serde_json::json!({}) {
+        return None;
+    } else {
+        assert_eq!(value["n"], value["doc"]["n"], "writer {writer}: half of a patch");
+        value["doc"].clone()
     };
     let number = found["n"].as_u64().expect("a number");
     assert_eq!(found, document(number), "writer {writer}: half of a document");

@@ -1,14 +1,13 @@
 //! The life of a server: h2c, its end, and what it takes along.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use reqwest::Client;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
@@ -105,11 +104,11 @@ async fn what_does_not_finish_within_the_grace_is_cut_off() {
     server.ended().await.expect("a clean end all the same");
 }
 
-/// Clients that send one request after another while the server ends. Every request that got a
-/// whole answer with 200 is in the store, and none breaks off: it is answered, or its connection
-/// is refused.
+/// Clients that send one request after another, each on a connection of its own, while the server
+/// ends. Each is told so by an answer with `Connection: close`. Whatever was applied was answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shutdown_under_load_loses_no_request() {
+    const CLIENTS: u64 = 16;
     let dir = tempfile::tempdir().expect("a directory");
     let open = || -> Arc<dyn stowage_store::Store> {
         let options = stowage_store::VolumeOptions::default();
@@ -118,42 +117,55 @@ async fn shutdown_under_load_loses_no_request() {
         )
     };
     let server = Setup::default().store(open()).start().await;
-    let url = server.url("/run-stores/");
-    let (sent, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-    let client = Client::new();
+    let address = server.address;
+    let acknowledged = Arc::new(AtomicUsize::new(0));
     let mut clients = JoinSet::new();
-    for number in 0..16 {
-        let (client, url, sent, stop) =
-            (client.clone(), url.clone(), Arc::clone(&sent), Arc::clone(&stop));
+    for client in 0..CLIENTS {
+        let acknowledged = Arc::clone(&acknowledged);
         clients.spawn(async move {
-            let mut acknowledged = None;
+            let mut connection = Connection::open(address).await;
             for round in 0u64.. {
-                if stop.load(Ordering::Relaxed) {
-                    break;
-                }
-                let put = client.put(format!("{url}{number}")).json(&round);
-                match put.send().await {
-                    Ok(answer) => {
-                        assert_eq!(answer.status(), 200);
-                        acknowledged = Some(round);
-                        sent.fetch_add(1, Ordering::Relaxed);
-                    }
-                    Err(error) if error.is_connect() => break,
-                    Err(error) => panic!("client {number}, request {round} broke off: {error:?}"),
+                connection
+                    .send(&put(&format!("/run-stores/{client}"), round.to_string()).bytes())
+                    .await;
+                // None: the connection was closed while it rested, just before this request.
+                let Some(answer) = connection.answer(false).await else {
+                    return (client, round.checked_sub(1), false);
+                };
+                assert_eq!(answer.status, 200, "client {client}, request {round}");
+                acknowledged.fetch_add(1, Ordering::Relaxed);
+                if answer.header("connection").as_deref() == Some("close") {
+                    return (client, Some(round), true);
                 }
             }
-            (number, acknowledged)
+            unreachable!("rounds have no end")
         });
     }
-    eventually("the load is on", async || (sent.load(Ordering::Relaxed) > 200).then_some(())).await;
+    eventually("the load is on", async || {
+        (acknowledged.load(Ordering::Relaxed) > 200).then_some(())
+    })
+    .await;
     server.shutdown.cancel();
     server.ended().await.expect("a clean end");
-    stop.store(true, Ordering::Relaxed);
-    let acknowledged = clients.join_all().await;
+    let ends = clients.join_all().await;
 
     let server = Setup::default().store(open()).start().await;
-    for (number, last) in acknowledged {
-        let stored = server.send(&get(&format!("/run-stores/{number}"))).await.text();
-        assert_eq!(stored, last.expect("at least one").to_string(), "client {number}");
+    for (client, last, _) in &ends {
+        let stored = server.send(&get(&format!("/run-stores/{client}"))).await.text();
+        let last = last.expect("at least one answer");
+        assert_eq!(stored, last.to_string(), "client {client}: stored is what was answered");
     }
+    let told = ends.iter().filter(|(_, _, told)| *told).count();
+    assert!(told * 2 >= ends.len(), "most were told by Connection: close: {ends:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_was_just_taken_is_answered_before_the_end() {
+    let server = Server::start().await;
+    let mut connection = Connection::open(server.address).await;
+    server.shutdown.cancel();
+    connection.send(&put("/", "1").bytes()).await;
+    let answer = connection.answer(false).await.expect("an answer");
+    assert_eq!((answer.status, answer.header("connection").as_deref()), (200, Some("close")));
+    server.ended().await.expect("a clean end");
 }

@@ -20,3 +20,4 @@ mod raw;
 mod rows;
 mod run_store;
 mod runtimes;
+mod sync;
