@@ -13,7 +13,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 #[derive(Debug, Clone)]
 pub struct ByteSize {
     bytes: u64,
-    spelling: String,
+    spelling: Spelling,
+}
+
+#[derive(Debug, Clone)]
+enum Spelling {
+    Number,
+    Text(String),
 }
 
 /// The text is not a size.
@@ -21,8 +27,13 @@ pub struct ByteSize {
 #[error("{0:?} is not a size: write a number of bytes, or one with Ki, Mi, Gi, Ti, k, M, G or T")]
 pub struct InvalidByteSize(String);
 
-/// Accepted by the API server before anything else looks at the value.
-pub const BYTE_SIZE_PATTERN: &str = r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$";
+/// Accepted by the API server before anything else looks at the value; not more digits than
+/// [`ByteSize`] reads.
+pub const BYTE_SIZE_PATTERN: &str = r"^[0-9]{1,19}(\.[0-9]{1,15})?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$";
+
+/// CEL: a size of nothing is a mistake, and from 8Ei on no 64-bit file system could hold it.
+const BYTE_SIZE_RULE: &str = "quantity(string(self)).isGreaterThan(quantity('0')) && \
+                              quantity(string(self)).isLessThan(quantity('8Ei'))";
 
 impl ByteSize {
     /// A size from its number of bytes, spelled with the largest unit that divides it.
@@ -33,7 +44,7 @@ impl ByteSize {
             .iter()
             .find(|(_, shift)| bytes != 0 && bytes.trailing_zeros() >= *shift)
             .map_or_else(|| bytes.to_string(), |(unit, shift)| format!("{}{unit}", bytes >> shift));
-        Self { bytes, spelling }
+        Self { bytes, spelling: Spelling::Text(spelling) }
     }
 
     /// The number of bytes.
@@ -56,7 +67,7 @@ impl FromStr for ByteSize {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         parse(text)
-            .map(|bytes| Self { bytes, spelling: text.to_owned() })
+            .map(|bytes| Self { bytes, spelling: Spelling::Text(text.to_owned()) })
             .ok_or_else(|| InvalidByteSize(text.chars().take(64).collect()))
     }
 }
@@ -92,13 +103,19 @@ fn parse(text: &str) -> Option<u64> {
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.spelling)
+        match &self.spelling {
+            Spelling::Number => self.bytes.fmt(f),
+            Spelling::Text(text) => f.write_str(text),
+        }
     }
 }
 
 impl Serialize for ByteSize {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.spelling)
+        match &self.spelling {
+            Spelling::Number => serializer.serialize_u64(self.bytes),
+            Spelling::Text(text) => serializer.serialize_str(text),
+        }
     }
 }
 
@@ -111,7 +128,7 @@ impl<'de> Deserialize<'de> for ByteSize {
                 f.write_str("a size in bytes, such as 1048576 or \"8Mi\"")
             }
             fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<ByteSize, E> {
-                Ok(ByteSize { bytes, spelling: bytes.to_string() })
+                Ok(ByteSize { bytes, spelling: Spelling::Number })
             }
             fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<ByteSize, E> {
                 u64::try_from(bytes)
@@ -135,12 +152,16 @@ impl JsonSchema for ByteSize {
         true
     }
 
+    /// An int-or-string of the API server, which as a resource's field is more than zero.
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
             "x-kubernetes-int-or-string": true,
             "pattern": BYTE_SIZE_PATTERN,
             "maxLength": 24,
+            "x-kubernetes-validations": [{
+                "rule": BYTE_SIZE_RULE,
+                "message": "write a size of at least one byte and less than 8Ei, such as 10Gi",
+            }],
         })
     }
 }
@@ -173,8 +194,10 @@ mod tests {
 
     #[test]
     fn the_spelling_is_kept() {
-        let size: ByteSize = serde_json::from_str("\"1.5Gi\"").unwrap();
-        assert_eq!(serde_json::to_string(&size).unwrap(), "\"1.5Gi\"");
+        for spelling in ["\"1.5Gi\"", "\"1024\"", "1024"] {
+            let size: ByteSize = serde_json::from_str(spelling).unwrap();
+            assert_eq!(serde_json::to_string(&size).unwrap(), spelling);
+        }
         assert_eq!(ByteSize::from_bytes(8 << 20).to_string(), "8Mi");
         assert_eq!(ByteSize::from_bytes(1000).to_string(), "1000");
     }

@@ -22,14 +22,21 @@ pub struct Interval {
 #[error("{0:?} is not a span of time: write 30s, 5m, 1h30m or 500ms")]
 pub struct InvalidInterval(String);
 
-/// Accepted by the API server before anything else looks at the value.
-pub const INTERVAL_PATTERN: &str = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
+/// Accepted by the API server before anything else looks at the value; not more digits than a
+/// CEL `duration()` holds.
+pub const INTERVAL_PATTERN: &str = r"^([0-9]{1,5}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?([0-9]{1,9}ms)?$";
 
 impl Interval {
-    /// A span of whole seconds.
+    /// A span of whole seconds, spelled with the largest unit that divides it.
     #[must_use]
     pub fn from_secs(seconds: u64) -> Self {
-        Self { duration: Duration::from_secs(seconds), spelling: format!("{seconds}s") }
+        let spelling = match seconds {
+            0 => "0s".to_owned(),
+            _ if seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
+            _ if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
+            _ => format!("{seconds}s"),
+        };
+        Self { duration: Duration::from_secs(seconds), spelling }
     }
 
     /// The span.
@@ -145,6 +152,15 @@ mod tests {
         for (text, expected) in table {
             let got = text.parse::<Interval>().ok().map(|i| i.duration());
             assert_eq!(got, expected.map(Duration::from_millis), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn whole_seconds_are_spelled_as_people_write_them() {
+        for (seconds, spelling) in [(0, "0s"), (20, "20s"), (60, "1m"), (90, "90s"), (7200, "2h")] {
+            let interval = Interval::from_secs(seconds);
+            assert_eq!(interval.to_string(), spelling);
+            assert_eq!(spelling.parse(), Ok(interval));
         }
     }
 }

@@ -217,3 +217,100 @@ fn escape(byte: u8) -> Option<&'static str> {
         _ => CONTROL.get(usize::from(byte)).copied(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Few enough keys that operations meet, of any text: escapes, controls, other planes.
+    fn key() -> impl Strategy<Value = String> {
+        prop_oneof![
+            prop::sample::select(vec![
+                "a", "b", "\"", "\\", "\u{0}", "\u{1f}", "\u{7f}", "é", "🚀"
+            ])
+            .prop_map(str::to_owned),
+            "\\PC{1,20}",
+            prop::collection::vec(any::<char>(), 1..20).prop_map(String::from_iter),
+        ]
+    }
+
+    fn value() -> impl Strategy<Value = serde_json::Value> {
+        prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<i64>().prop_map(Into::into),
+            any::<String>().prop_map(Into::into),
+            prop::collection::vec(any::<u8>(), 0..4).prop_map(Into::into),
+        ]
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Set(String, serde_json::Value),
+        Delete(String),
+        Clear,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            8 => (key(), value()).prop_map(|(key, value)| Step::Set(key, value)),
+            4 => key().prop_map(Step::Delete),
+            1 => Just(Step::Clear),
+        ]
+    }
+
+    fn operation(step: &Step) -> Operation {
+        let key = |key: &str| MemberKey::new(key).unwrap();
+        match step {
+            Step::Set(k, value) => Operation::Set { key: key(k), value: value.to_string().into() },
+            Step::Delete(k) => Operation::Delete { key: key(k) },
+            Step::Clear => Operation::Clear,
+        }
+    }
+
+    fn follow(model: &mut BTreeMap<String, serde_json::Value>, step: Step) {
+        match step {
+            Step::Set(key, value) => {
+                model.insert(key, value);
+            }
+            Step::Delete(key) => {
+                model.remove(&key);
+            }
+            Step::Clear => model.clear(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_namespace_is_a_map_with_a_version(patches in prop::collection::vec(prop::collection::vec(step(), 0..6), 0..12)) {
+            let mut namespace = Namespace::default();
+            let mut model = BTreeMap::new();
+            for (i, patch) in patches.into_iter().enumerate() {
+                namespace.apply(patch.iter().map(operation).collect());
+                patch.into_iter().for_each(|step| follow(&mut model, step));
+
+                prop_assert_eq!(namespace.version(), i as u64 + 1);
+                prop_assert_eq!(namespace.len(), model.len());
+                let snapshot = namespace.snapshot();
+                prop_assert_eq!(namespace.snapshot_bytes(), snapshot.len() as u64);
+                let parsed: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&snapshot)?;
+                prop_assert_eq!(&parsed, &model);
+                for (key, value) in &model {
+                    prop_assert_eq!(namespace.get(key), Some(&Bytes::from(value.to_string())));
+                }
+                let again = Namespace::from_parts(namespace.version(), namespace.members.clone());
+                prop_assert_eq!(&again, &namespace, "the counted bytes are those of the members");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_is_1_to_256_bytes() {
+        for (key, valid) in
+            [("", false), ("k", true), (&*"k".repeat(256), true), (&*"é".repeat(129), false)]
+        {
+            assert_eq!(MemberKey::new(key).is_ok(), valid, "{key:?}");
+        }
+    }
+}

@@ -97,3 +97,72 @@ impl TagCondition {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tags(tags: &[&str]) -> Option<TagCondition> {
+        let wire = |tag: &&str| match tag.strip_prefix("W/") {
+            Some(opaque) => WireTag { weak: true, opaque: opaque.into() },
+            None => WireTag { weak: false, opaque: (*tag).into() },
+        };
+        Some(TagCondition::Tags(tags.iter().map(wire).collect()))
+    }
+
+    /// Each value of a field; whether `If-Match` with it holds for the current tag `a` (§13.1.1)
+    /// and whether `If-None-Match` with it does (§13.1.2), as the RFC's text has it.
+    fn table() -> Vec<(Option<TagCondition>, bool, bool)> {
+        vec![
+            (None, true, true),
+            (Some(TagCondition::Any), true, false),
+            (tags(&[]), false, true),
+            (tags(&["a"]), true, false),
+            (tags(&["W/a"]), false, false),
+            (tags(&["b"]), false, true),
+            (tags(&["W/b"]), false, true),
+            (tags(&["b", "a"]), true, false),
+            (tags(&["b", "W/a"]), false, false),
+            (tags(&["W/a", "a"]), true, false),
+            (tags(&["A"]), false, true),
+            (tags(&["\"a\""]), false, true),
+        ]
+    }
+
+    #[test]
+    fn every_pair_of_conditions_is_evaluated_in_the_order_of_the_rfc() {
+        let current = EntityTag::new("a").unwrap();
+        for (if_match, match_holds, _) in table() {
+            for (if_none_match, _, none_match_holds) in table() {
+                let (if_match, if_none_match) = (if_match.clone(), if_none_match.clone());
+                let expected = match (match_holds, none_match_holds) {
+                    (true, true) => Verdict::Holds,
+                    (true, false) => Verdict::NoneMatchFailed,
+                    (false, _) => Verdict::MatchFailed,
+                };
+                // Where nothing stands, every If-Match fails and every If-None-Match holds.
+                let expected_on_nothing =
+                    if if_match.is_some() { Verdict::MatchFailed } else { Verdict::Holds };
+                let preconditions = Preconditions { if_match, if_none_match };
+                assert_eq!(preconditions.evaluate(Some(&current)), expected, "{preconditions:?}");
+                assert_eq!(preconditions.evaluate(None), expected_on_nothing, "{preconditions:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_shorthands_mean_what_they_say() {
+        let (a, b) = (EntityTag::new("a").unwrap(), EntityTag::new("b").unwrap());
+        let table = [
+            (Preconditions::none(), true, true, true),
+            (Preconditions::absent(), true, false, false),
+            (Preconditions::matches(&a), false, true, false),
+        ];
+        for (preconditions, on_nothing, on_a, on_b) in table {
+            for (current, holds) in [(None, on_nothing), (Some(&a), on_a), (Some(&b), on_b)] {
+                let verdict = preconditions.evaluate(current);
+                assert_eq!(verdict == Verdict::Holds, holds, "{preconditions:?} on {current:?}");
+            }
+        }
+    }
+}

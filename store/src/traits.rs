@@ -149,7 +149,8 @@ pub trait Store: Send + Sync + 'static {
     /// Every variant; [`StoreError::PreconditionFailed`] always carries the current tag.
     async fn patch(&self, key: &NamespaceKey, patch: Patch) -> Result<Patched>;
 
-    /// Whether the store can be read and written right now; writes and removes a probe.
+    /// Whether the store can be read and written right now; writes and removes a probe. One that
+    /// is full passes: it serves reads and deletes, and a delete is the way out.
     ///
     /// # Errors
     /// What stands in the way.

@@ -19,6 +19,7 @@ pub(crate) enum Diagnosis {
     Unreachable,
     NotShallow,
     DiskFull,
+    OutOfMemory,
     Unknown,
 }
 
@@ -47,11 +48,11 @@ const SIGNS: &[(&str, Diagnosis)] = &[
     ("returned error: 404", Diagnosis::RepositoryNotFound),
     ("returned error: 410", Diagnosis::RepositoryNotFound),
     ("' not found", Diagnosis::RepositoryNotFound),
-    ("/' not found", Diagnosis::RepositoryNotFound),
     ("does not exist", Diagnosis::RepositoryNotFound),
     ("does not support shallow", Diagnosis::NotShallow),
     ("No space left on device", Diagnosis::DiskFull),
     ("Disk quota exceeded", Diagnosis::DiskFull),
+    ("ut of memory", Diagnosis::OutOfMemory),
     ("unable to access", Diagnosis::Unreachable),
     ("Could not resolve host", Diagnosis::Unreachable),
     ("Connection refused", Diagnosis::Unreachable),
@@ -85,6 +86,7 @@ impl Diagnosis {
             Self::HostKeyRejected => Reason::HostKeyRejected,
             Self::Redirected | Self::ProtocolRefused => Reason::UrlRefused,
             Self::Unreachable => Reason::Unreachable,
+            Self::OutOfMemory => Reason::TooLarge,
             Self::NotShallow | Self::DiskFull | Self::Unknown => Reason::FetchFailed,
         }
     }
@@ -130,6 +132,9 @@ impl fmt::Display for Diagnosis {
                  speaks Git's smart protocol"
             }
             Self::DiskFull => "the disk for temporary files is full: free or enlarge it",
+            Self::OutOfMemory => {
+                "git needs more memory for the branch than a sync may take: slim its objects"
+            }
             Self::Unknown => "git could not fetch the branch",
         })
     }
@@ -185,6 +190,7 @@ mod tests {
             ),
             ("ssh: connect to host h port 22: Connection refused", D::Unreachable),
             ("fatal: dumb http transport does not support shallow capabilities", D::NotShallow),
+            ("fatal: Out of memory, malloc failed (tried to allocate 9 bytes)", D::OutOfMemory),
             ("fatal: something new", D::Unknown),
             ("", D::Unknown),
         ];

@@ -31,6 +31,11 @@ pub(crate) enum GitError {
     Answer(&'static str),
 }
 
+/// What git and each program that it starts may allocate: a pack names the size of what is in
+/// it before it shows it, and git believes it.
+#[cfg(target_os = "linux")]
+const MEMORY_BYTES_MAX: u64 = 1 << 30;
+
 /// git in a bare repository of its own, with nothing of its user's or machine's configuration.
 #[derive(Debug)]
 pub(crate) struct Git {
@@ -71,6 +76,8 @@ const CONFIG: &str = "\
 \tfollowRedirects = false
 [init]
 \tdefaultBranch = none
+[pack]
+\tthreads = 2
 [protocol]
 \tversion = 2
 [submodule]
@@ -169,9 +176,25 @@ impl Git {
             .spawn()
             .map_err(|e| GitError::Run(e.kind()))?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        bound_memory(group);
         Ok(Process { group: Group(group), child })
     }
 }
+
+/// Bounds the memory of a program that was just started, and of what it starts from now on:
+/// git reads packs in programs of their own. Where the system does not allow it, the container's
+/// limit is the only one.
+#[cfg(target_os = "linux")]
+fn bound_memory(process: Option<Pid>) {
+    use rustix::process::{Resource, Rlimit, prlimit};
+    let limit = Rlimit { current: Some(MEMORY_BYTES_MAX), maximum: Some(MEMORY_BYTES_MAX) };
+    if let Some(Err(error)) = process.map(|pid| prlimit(Some(pid), Resource::Data, limit)) {
+        tracing::debug!(%error, "the memory of git cannot be bounded");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn bound_memory(_: Option<Pid>) {}
 
 /// A running git, killed with everything that it started when it is dropped.
 #[derive(Debug)]

@@ -98,3 +98,55 @@ pub struct SyncReport {
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
 }
+
+impl SyncReport {
+    /// The report as JSON of at most `bytes_max` bytes, such as the 4096 of a Kubernetes
+    /// termination message: of the invalid files it keeps as much as fits, from the first on.
+    ///
+    /// # Errors
+    /// As [`serde_json::to_string`], which this type gives no cause for.
+    pub fn to_json_within(&self, bytes_max: usize) -> serde_json::Result<String> {
+        let mut report = self.clone();
+        let mut json = serde_json::to_string(&report)?;
+        while json.len() > bytes_max && !report.invalid.is_empty() {
+            let errors_max = report.invalid.iter().map(|f| f.errors.len()).max().unwrap_or(0);
+            if errors_max > 1 {
+                report.invalid.iter_mut().for_each(|f| f.errors.truncate(errors_max / 2));
+            } else {
+                report.invalid.truncate(report.invalid.len() / 2);
+            }
+            json = serde_json::to_string(&report)?;
+        }
+        Ok(json)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_cut_to_what_fits_and_stays_a_report() {
+        let error = FileError { at: "/a".to_owned(), message: "m".repeat(300) };
+        let file = |n| InvalidFile { file: format!("{n}.yaml"), errors: vec![error.clone(); 20] };
+        let report = SyncReport {
+            repo_id: "etl".to_owned(),
+            branch: "main".to_owned(),
+            outcome: Outcome::Invalid,
+            reason: "InvalidFiles".to_owned(),
+            message: "m".repeat(300),
+            revision: None,
+            files: 50,
+            etag: None,
+            invalid: (0..50).map(file).collect(),
+            duration_ms: 1,
+        };
+        let json = report.to_json_within(4096).unwrap();
+        assert!(json.len() <= 4096, "{} bytes", json.len());
+        let cut: SyncReport = serde_json::from_str(&json).unwrap();
+        assert_eq!((cut.invalid[0].file.as_str(), cut.files), ("0.yaml", 50));
+        assert!(cut.invalid.len() >= 5, "{} files were kept", cut.invalid.len());
+        let whole = report.to_json_within(usize::MAX).unwrap();
+        assert_eq!(serde_json::from_str::<SyncReport>(&whole).unwrap(), report);
+    }
+}

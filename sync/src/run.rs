@@ -27,6 +27,9 @@ use crate::validate::Validator;
 /// The most invalid files that a report holds; the message counts them all.
 const INVALID_FILES_MAX: usize = 50;
 
+/// What stands in place of a file that is kept elsewhere; it would parse as YAML.
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
+
 /// Runs one sync on the given machine; [`crate::sync`] takes the one of the environment.
 ///
 /// Cancel-safe: dropped, it kills git and removes what was fetched. Never fails as a call: what
@@ -185,6 +188,9 @@ async fn check(
     bytes_max: u64,
     validator: Option<Arc<Validator>>,
 ) -> Result<Box<RawValue>, Vec<FileError>> {
+    if content.starts_with(LFS_POINTER) {
+        return Err(vec![fault("it is kept in Git LFS, which is not fetched: commit it itself")]);
+    }
     let checked = tokio::task::spawn_blocking(move || {
         let config = parse(&content, format, bytes_max)
             .map_err(|e| vec![FileError { at: e.at, message: e.message }])?;

@@ -140,7 +140,8 @@ impl<'a> Selector<'a> {
             return Err(SelectError::TooDeep);
         }
         if self.schema_path.is_some_and(|path| path.as_bytes() == entry.path) {
-            self.selection.schema = entry.to_blob(Format::Yaml).ok();
+            // A link's content would be the name of its target.
+            self.selection.schema = entry.to_blob(Format::Yaml).ok().filter(|_| entry.is_regular());
             return Ok(());
         }
         let shown = String::from_utf8_lossy(entry.path);
@@ -188,7 +189,7 @@ fn as_path(bytes: &[u8]) -> &std::path::Path {
 /// Whether a matching entry can be served; the message says why not.
 fn check(entry: &Entry<'_>, bytes_max: u64) -> Result<Blob, String> {
     match entry.mode {
-        b"100644" | b"100755" => {}
+        _ if entry.is_regular() => {}
         b"120000" => return Err("it is a symbolic link: commit the file itself".to_owned()),
         b"160000" => return Err("it is a submodule, which is not fetched".to_owned()),
         _ => return Err("it is no regular file".to_owned()),
@@ -239,6 +240,10 @@ impl<'a> Entry<'a> {
         let mut words = head.split(|b| *b == b' ').filter(|word| !word.is_empty());
         let (mode, _kind, id, size) = (words.next()?, words.next()?, words.next()?, words.next()?);
         (words.next().is_none() && !path.is_empty()).then_some(Self { mode, id, size, path })
+    }
+
+    fn is_regular(&self) -> bool {
+        matches!(self.mode, b"100644" | b"100755")
     }
 
     fn to_blob(&self, format: Format) -> Result<Blob, String> {

@@ -123,7 +123,7 @@ impl VolumeStore {
         let thread = thread::Builder::new()
             .name("stowage-writer".into())
             .spawn(run)
-            .map_err(|source| OpenError::Io { path: path.into(), source })?;
+            .map_err(|error| OpenError::Io { path: path.into(), error })?;
         Ok(Self { committed, commands: Mutex::new(Some(commands)), writer: Some(thread), ended })
     }
 

@@ -65,14 +65,12 @@ pub enum OpenError {
         found: String,
     },
     /// Anything else.
-    #[error(
-        "{path} cannot be opened: {source}; see that the volume is mounted, sound and not full"
-    )]
+    #[error("{path} cannot be opened: {error}; see that the volume is mounted, sound and not full")]
     Io {
         /// The directory that was asked for.
         path: PathBuf,
         /// What the operating system said.
-        source: io::Error,
+        error: io::Error,
     },
 }
 
@@ -81,14 +79,14 @@ fn holder(pid: Option<u32>) -> String {
 }
 
 impl OpenError {
-    fn from_io(path: &Path, source: io::Error) -> Self {
+    fn from_io(path: &Path, error: io::Error) -> Self {
         let path = path.to_owned();
-        match source.kind() {
+        match error.kind() {
             io::ErrorKind::NotADirectory => Self::NotADirectory { path },
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 Self::NoPermission { path, uid: rustix::process::geteuid().as_raw() }
             }
-            _ => Self::Io { path, source },
+            _ => Self::Io { path, error },
         }
     }
 }

@@ -208,10 +208,16 @@ async fn readers_of_the_disk_wait_until_a_write_is_durable() {
         let announced = move || announced.recv_timeout(DEADLINE);
         tokio::task::spawn_blocking(announced).await.unwrap().unwrap();
         let reader = Arc::clone(store);
-        let read = tokio::spawn(async move { reader.get(&document()).await });
+        let mut read = tokio::spawn(async move { reader.get(&document()).await });
         let lister = Arc::clone(store);
-        let list =
-            tokio::spawn(async move { lister.list(&crate::Prefix::run_stores(), None, 10).await });
+        let prefix = crate::Prefix::run_stores();
+        let mut list = tokio::spawn(async move { lister.list(&prefix, None, 10).await });
+        // Long enough for a reader that does not wait to give itself away.
+        let moment = Duration::from_millis(50);
+        let early = tokio::time::timeout(moment, &mut read).await;
+        assert!(early.is_err(), "a read came back before the sync: {early:?}");
+        let early = tokio::time::timeout(moment, &mut list).await;
+        assert!(early.is_err(), "a list came back before the sync: {early:?}");
 
         release.send(()).unwrap();
         let written = in_time(write).await.unwrap();

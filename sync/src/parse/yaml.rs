@@ -11,9 +11,11 @@ use serde_saphyr::{
 
 use super::{DEPTH_MAX, ParseError};
 
-/// The most values of a file, and the most that its aliases may repeat.
+/// The most values of a file.
 const NODES_MAX: usize = 500_000;
+/// The most aliases of a file, and the most values that they may repeat.
 const ALIASES_MAX: usize = 10_000;
+const REPEATED_MAX: usize = 100_000;
 
 /// Reads one document and writes it as compact JSON of at most `bytes_max` bytes.
 pub(super) fn to_json(text: &str, bytes_max: usize) -> Result<String, ParseError> {
@@ -44,13 +46,13 @@ fn options() -> Options {
             max_aliases: ALIASES_MAX,
             max_anchors: ALIASES_MAX,
             max_merge_keys: ALIASES_MAX,
-            max_recorded_anchor_events: NODES_MAX,
+            max_recorded_anchor_events: REPEATED_MAX,
             max_documents: 2,
             // One anchor that many places share is ordinary; the output's bound covers abuse.
             enforce_alias_anchor_ratio: false,
         },
         alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: NODES_MAX,
+            max_total_replayed_events: REPEATED_MAX,
             max_replay_stack_depth: DEPTH_MAX,
         },
         emit_comments: false,
@@ -83,6 +85,10 @@ fn explain(error: &Error) -> String {
             "this number is infinite, not a number, or too large: JSON has no such number"
                 .to_owned()
         }
+        // Only keys are read as something in particular.
+        Error::Unexpected { expected: "string scalar", .. } => {
+            "a key is a list or a map, which JSON does not have: use text".to_owned()
+        }
         Error::UnknownAnchor { .. } => "no anchor of this name stands before it".to_owned(),
         Error::NullIntoString { .. } => "a key is null: quote it to use it as text".to_owned(),
         Error::UnsupportedTag { tag, .. } => {
@@ -94,8 +100,8 @@ fn explain(error: &Error) -> String {
         | Error::AliasExpansionLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. }
         | Error::AliasReplayCounterOverflow { .. } => format!(
-            "the document is too large: with its aliases written out it may hold {NODES_MAX} \
-             values and {ALIASES_MAX} aliases; split it"
+            "the document is too large: it may hold {NODES_MAX} values and {ALIASES_MAX} aliases, \
+             which may repeat {REPEATED_MAX} values in all; split it"
         ),
         other => UserMessageFormatter.format_message(other).into_owned(),
     }

@@ -109,6 +109,16 @@ fn the_schema_is_no_config_although_a_pattern_matches_it() {
 }
 
 #[test]
+fn a_schema_that_is_a_link_is_none() {
+    let everything = patterns(&["**"]);
+    let limits = SyncLimits::default();
+    let mut selector = Selector::new(&everything, &limits, Some("schema.json"));
+    selector.consider(&record("120000", "10", b"schema.json")).unwrap();
+    selector.consider(&record("100644", "10", b"a.yaml")).unwrap();
+    assert_eq!(selector.finish().unwrap().schema, None);
+}
+
+#[test]
 fn limits_end_the_selection() {
     let everything = patterns(&["**"]);
     let limits = SyncLimits {

@@ -1,0 +1,209 @@
+//! The data directory: what stands where in it, and the lock that keeps a second process out.
+//!
+//! `DIR/<store>/` is a Store's tree, `DIR/tokens/<store>` the token made for it,
+//! `DIR/bindings/<name>/` a StoreNamespace's credentials. What starts with a dot is private:
+//! `.lock`, `.run/` (Secrets as files while sources are synced), `.deleted-…` (trees being
+//! removed). No resource's name starts with a dot.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use super::private_file;
+use crate::exit::{Failure, io_failure};
+
+/// Names that a Store cannot have here, because they stand beside the Stores' trees.
+pub(crate) const RESERVED: [&str; 2] = ["tokens", "bindings"];
+
+const DELETED_PREFIX: &str = ".deleted-";
+
+/// The data directory, held by this process until dropped.
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    root: PathBuf,
+    /// The lock goes with the open file, so it ends with the process however that ends.
+    _lock: File,
+}
+
+impl DataDir {
+    /// Makes the directory if needed, takes its lock, and sweeps what a killed process left.
+    ///
+    /// # Errors
+    /// [`Failure::Environment`] where another process holds it or the system refuses.
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        let failed = |doing: &'static str| {
+            move |e: io::Error| {
+                if e.kind() == io::ErrorKind::NotADirectory
+                    || e.kind() == io::ErrorKind::AlreadyExists
+                {
+                    return Failure::Environment(format!(
+                        "{} is not a directory; choose another one with --data",
+                        path.display()
+                    ));
+                }
+                io_failure(doing, path, &e)
+            }
+        };
+        fs::create_dir_all(path).map_err(failed("make the data directory"))?;
+        let root = std::path::absolute(path).map_err(failed("use the data directory"))?;
+        let mut lock = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(root.join(".lock"))
+            .map_err(failed("lock the data directory"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(Failure::Environment(in_use(path, &mut lock)));
+            }
+            Err(fs::TryLockError::Error(e)) => return Err(failed("lock the data directory")(e)),
+        }
+        note_process(&mut lock).map_err(failed("lock the data directory"))?;
+        let data = Self { root, _lock: lock };
+        data.sweep().map_err(failed("clean up the data directory"))?;
+        Ok(data)
+    }
+
+    /// Whether a process holds the lock of a data directory.
+    pub(crate) fn is_in_use(path: &Path) -> bool {
+        File::open(path.join(".lock")).is_ok_and(|lock| lock.try_lock().is_err())
+    }
+
+    /// The directory itself, absolute.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A Store's tree.
+    pub(crate) fn store(&self, store: &str) -> PathBuf {
+        self.root.join(store)
+    }
+
+    /// The token that was made for a Store.
+    pub(crate) fn token(&self, store: &str) -> PathBuf {
+        self.root.join("tokens").join(store)
+    }
+
+    /// A StoreNamespace's credentials.
+    pub(crate) fn binding(&self, namespace: &str) -> PathBuf {
+        self.root.join("bindings").join(namespace)
+    }
+
+    /// Removes a Store's tree and the token made for it. The tree is renamed first: a kill in
+    /// between leaves it whole or gone, never a part of it under the Store's name.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub(crate) fn delete_store(&self, store: &str) -> io::Result<()> {
+        let doomed = self.root.join(format!("{DELETED_PREFIX}{store}"));
+        private_file::remove_dir(&doomed)?;
+        match fs::rename(self.store(store), &doomed) {
+            Ok(()) => File::open(&self.root)?.sync_all()?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        private_file::remove(&self.token(store))?;
+        private_file::remove_dir(&doomed)
+    }
+
+    fn sweep(&self) -> io::Result<()> {
+        private_file::remove_dir(&run(&self.root))?;
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(DELETED_PREFIX) {
+                private_file::remove_dir(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for DataDir {
+    fn drop(&mut self) {
+        if let Err(error) = private_file::remove_dir(&run(&self.root)) {
+            tracing::warn!(%error, "Secrets written for Git syncs could not be removed");
+        }
+    }
+}
+
+/// Where Secrets stand as files while a process serves from a data directory.
+pub(crate) fn run(root: &Path) -> PathBuf {
+    root.join(".run")
+}
+
+fn in_use(path: &Path, lock: &mut File) -> String {
+    let mut pid = String::new();
+    let known = lock.read_to_string(&mut pid).is_ok() && pid.trim().parse::<u32>().is_ok();
+    let holder = if known { format!(" (process {})", pid.trim()) } else { String::new() };
+    format!(
+        "{} is in use by another stowage up{holder}; stop that one, or choose another directory \
+         with --data",
+        path.display()
+    )
+}
+
+fn note_process(lock: &mut File) -> io::Result<()> {
+    lock.set_len(0)?;
+    lock.rewind()?;
+    writeln!(lock, "{}", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_holder_is_refused_with_the_process() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("data");
+        assert!(!DataDir::is_in_use(&path));
+        let first = DataDir::open(&path).unwrap();
+        assert!(DataDir::is_in_use(&path));
+        let refusal = DataDir::open(&path).unwrap_err();
+        let pid = std::process::id();
+        assert!(matches!(refusal, Failure::Environment(_)));
+        assert!(refusal.to_string().contains(&format!("(process {pid})")), "{refusal}");
+        drop(first);
+        DataDir::open(&path).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_swept_and_trees_stay() {
+        let root = tempfile::tempdir().unwrap();
+        for dir in ["demo", ".run/secret", ".deleted-old/x"] {
+            fs::create_dir_all(root.path().join(dir)).unwrap();
+        }
+        let data = DataDir::open(root.path()).unwrap();
+        assert!(data.store("demo").is_dir());
+        assert!(!run(root.path()).exists(), "secrets of the last run are gone");
+        assert!(!root.path().join(".deleted-old").exists());
+    }
+
+    #[test]
+    fn deleting_a_store_takes_its_tree_and_token_and_no_other() {
+        let root = tempfile::tempdir().unwrap();
+        let data = DataDir::open(root.path()).unwrap();
+        for store in ["a", "b"] {
+            fs::create_dir_all(data.store(store).join("run-stores")).unwrap();
+            private_file::make_dir(&root.path().join("tokens")).unwrap();
+            private_file::write(&data.token(store), b"t").unwrap();
+        }
+        data.delete_store("a").unwrap();
+        data.delete_store("a").unwrap();
+        assert!(!data.store("a").exists() && !data.token("a").exists());
+        assert!(data.store("b").exists() && data.token("b").exists());
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("data");
+        fs::write(&path, "").unwrap();
+        for path in [path.clone(), path.join("below")] {
+            let refusal = DataDir::open(&path).unwrap_err().to_string();
+            assert!(refusal.contains("is not a directory; choose another"), "{refusal}");
+        }
+    }
+}

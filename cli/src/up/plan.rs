@@ -1,0 +1,109 @@
+//! What should be served: the manifests, understood once. Pure; everything after this works on
+//! a [`Plan`] and never looks at a manifest again.
+
+use std::collections::BTreeMap;
+
+use stowage_config::{Access, Contract, SidecarConfig, Token, TokenGrant};
+
+use super::sources::{BranchKey, BranchPlan};
+
+/// Everything that should be served and synced.
+#[derive(Clone, Default, PartialEq)]
+pub(crate) struct Plan {
+    /// In the order of the manifests, on which the default ports depend.
+    pub(crate) stores: Vec<StorePlan>,
+    /// Branches of sources that are not suspended.
+    pub(crate) branches: BTreeMap<BranchKey, BranchPlan>,
+}
+
+/// One Store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StorePlan {
+    /// Its name; also that of its directory.
+    pub(crate) name: String,
+    /// What the server takes. Its addresses are placeholders: ports are settled elsewhere.
+    pub(crate) config: SidecarConfig,
+    /// Where its tokens come from.
+    pub(crate) credentials: Credentials,
+    /// The tenants with a token of their own.
+    pub(crate) namespaces: Vec<NamespacePlan>,
+    /// What becomes of its data when it is removed.
+    pub(crate) on_removal: OnRemoval,
+    /// Whether it is served.
+    pub(crate) suspended: bool,
+}
+
+/// Where a Store's tokens come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Credentials {
+    /// A Secret of the manifests.
+    Secret {
+        /// The Secret's name.
+        name: String,
+        /// `file:line` of the Secret.
+        origin: String,
+        /// Its tokens by name.
+        tokens: Vec<(String, Token)>,
+    },
+    /// None are named, so one is made.
+    Made,
+    /// None are named, and `--insecure-no-auth` says that none are wanted.
+    Nobody,
+}
+
+/// One StoreNamespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NamespacePlan {
+    /// The resource's name; also that of the directory with its credentials.
+    pub(crate) name: String,
+    /// The contract it is limited to.
+    pub(crate) contract: Contract,
+    /// The KV namespace or run-store document it is limited to.
+    pub(crate) subject: String,
+    /// Whether its token may write.
+    pub(crate) access: Access,
+}
+
+impl NamespacePlan {
+    /// The rights of its token.
+    pub(crate) fn grant(&self) -> TokenGrant {
+        TokenGrant {
+            contracts: Some(vec![self.contract]),
+            namespaces: Some(vec![self.subject.clone()]),
+            access: self.access,
+        }
+    }
+
+    /// The path of its URL. The subject's bytes (contract: names) need no escape in a path or a
+    /// query, but for `+`, which some read as a space in a query.
+    pub(crate) fn path(&self) -> String {
+        let subject = self.subject.replace('+', "%2B");
+        match self.contract {
+            Contract::Kv => format!("/api/storage?ns={subject}"),
+            Contract::RunStore if self.subject == "/" => "/".to_owned(),
+            Contract::RunStore => format!("/run-stores/{subject}"),
+            Contract::Runtimes => format!("/runtimes/{subject}"),
+        }
+    }
+}
+
+/// What becomes of a removed Store's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnRemoval {
+    /// It stays where it is.
+    Retain,
+    /// It is removed.
+    Delete,
+}
+
+impl Plan {
+    /// The Store of a name.
+    pub(crate) fn store(&self, name: &str) -> Option<&StorePlan> {
+        self.stores.iter().find(|store| store.name == name)
+    }
+
+    /// The names of the Stores, in order.
+    pub(crate) fn store_names(&self) -> Vec<&str> {
+        self.stores.iter().map(|store| store.name.as_str()).collect()
+    }
+}

@@ -1,0 +1,113 @@
+//! Files that only this user may read, written so that a kill leaves the old one or the new one.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+
+/// Makes a directory with mode 0700, and those above it; tightens one that is there already.
+///
+/// # Errors
+/// Whatever the system says.
+pub(crate) fn make_dir(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+}
+
+/// Replaces a file by one with mode 0600 and this content, durably and in one step.
+///
+/// # Errors
+/// Whatever the system says; the old file is then still there.
+pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_with_mode(path, content, 0o600)
+}
+
+/// As [`write`], for a file that others may read where the umask of most users lets them.
+///
+/// # Errors
+/// Whatever the system says; the old file is then still there.
+pub(crate) fn write_readable(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_with_mode(path, content, 0o644)
+}
+
+fn write_with_mode(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let directory = directory_of(path);
+    let mut file = tempfile::Builder::new()
+        .prefix(".stowage-")
+        .permissions(fs::Permissions::from_mode(mode))
+        .tempfile_in(directory)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|e| e.error)?;
+    File::open(directory)?.sync_all()
+}
+
+/// The directory that a file stands in; the current one for a bare name.
+pub(crate) fn directory_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Removes a file; one that is not there is no error.
+///
+/// # Errors
+/// Whatever the system says.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    absent_is_fine(fs::remove_file(path))
+}
+
+/// Removes a directory with everything in it; one that is not there is no error.
+///
+/// # Errors
+/// Whatever the system says.
+pub(crate) fn remove_dir(path: &Path) -> io::Result<()> {
+    absent_is_fine(fs::remove_dir_all(path))
+}
+
+fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_private_file_is_replaced_whole_and_stays_private() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("a/b");
+        make_dir(&dir).unwrap();
+        let file = dir.join("secret");
+        fs::write(&file, "old").unwrap();
+        write(&file, b"new").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+        assert_eq!((mode(&dir), mode(&file)), (0o700, 0o600));
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "nothing temporary is left");
+    }
+
+    #[test]
+    fn a_directory_that_others_could_read_is_tightened() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("open");
+        fs::create_dir(&dir).unwrap();
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+        make_dir(&dir).unwrap();
+        assert_eq!(mode(&dir), 0o700);
+    }
+
+    #[test]
+    fn removing_what_is_not_there_is_no_error() {
+        let root = tempfile::tempdir().unwrap();
+        remove(&root.path().join("x")).unwrap();
+        remove_dir(&root.path().join("y")).unwrap();
+    }
+}

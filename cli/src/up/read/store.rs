@@ -1,0 +1,90 @@
+//! One Store of the manifests, with its tokens and tenants.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use kube::ResourceExt;
+use stowage_config::{Interval, Token};
+use stowage_crds::render::{self, StorePlaces};
+use stowage_crds::{DeletionPolicy, Store, StoreNamespace};
+
+use super::problem;
+use crate::manifests::{Located, Manifests, ObjectName, Problem};
+use crate::up::plan::{Credentials, NamespacePlan, OnRemoval, StorePlan};
+
+/// How long requests under way may take to finish when a Store stops.
+const SHUTDOWN_GRACE_SECONDS: u64 = 20;
+
+/// # Errors
+/// The problem of its Secret.
+pub(super) fn plan(
+    read: &Manifests,
+    store: &Located<Store>,
+    data: &Path,
+    insecure: bool,
+) -> Result<StorePlan, Problem> {
+    let name = store.name_any();
+    let namespaces: Vec<&StoreNamespace> = read.namespaces.iter().map(|n| &n.resource).collect();
+    // The addresses are settled later and may change without the Store changing; these only
+    // have to differ.
+    let places = StorePlaces {
+        listen: (Ipv4Addr::LOCALHOST, 1).into(),
+        management_listen: (Ipv4Addr::LOCALHOST, 2).into(),
+        data: data.join(&name),
+        tokens_dir: None,
+        shutdown_grace: Interval::from_secs(SHUTDOWN_GRACE_SECONDS),
+    };
+    let tenants = namespaces.iter().filter(|namespace| {
+        namespace.spec.store_ref.name == name && namespace.namespace() == store.namespace()
+    });
+    Ok(StorePlan {
+        config: render::sidecar(store, &namespaces, &places),
+        credentials: credentials(read, store, insecure)?,
+        namespaces: tenants
+            .map(|namespace| NamespacePlan {
+                name: namespace.name_any(),
+                contract: namespace.spec.contract.into(),
+                subject: namespace.served_name(),
+                access: namespace.spec.access,
+            })
+            .collect(),
+        on_removal: match store.spec.deletion_policy {
+            DeletionPolicy::Retain => OnRemoval::Retain,
+            DeletionPolicy::Delete => OnRemoval::Delete,
+        },
+        suspended: store.spec.suspend,
+        name,
+    })
+}
+
+fn credentials(
+    read: &Manifests,
+    store: &Located<Store>,
+    insecure: bool,
+) -> Result<Credentials, Problem> {
+    const FIELD: &str = "spec.auth.tokensSecretRef.name";
+    let Some(reference) = &store.spec.auth.tokens_secret_ref else {
+        return Ok(if insecure { Credentials::Nobody } else { Credentials::Made });
+    };
+    let name = &reference.name;
+    let Some(secret) = read.secrets.get(&ObjectName::beside(&store.resource, name)) else {
+        let message = format!("there is no Secret {name} in the manifests; add it");
+        return Err(problem(&store.origin, FIELD, message));
+    };
+    let mut tokens = Vec::new();
+    for (key, value) in &secret.values {
+        let text = String::from_utf8_lossy(value.expose());
+        let token = Token::parse(&text)
+            .map_err(|e| problem(&secret.origin, &format!("stringData.{key}"), e.to_string()))?;
+        tokens.push((key.clone(), token));
+    }
+    if tokens.is_empty() {
+        let message = format!(
+            "Secret {name} holds no token; add one to it, or leave tokensSecretRef out to have \
+             one made"
+        );
+        return Err(problem(&store.origin, FIELD, message));
+    }
+    let origin = format!("{}:{}", secret.origin.file.display(), secret.origin.line);
+    Ok(Credentials::Secret { name: name.clone(), origin, tokens })
+}

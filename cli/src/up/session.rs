@@ -1,0 +1,141 @@
+//! The life of a started `stowage up`: it waits for what happens and passes it on.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, OptionFuture};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{error, info};
+
+use super::ready_file::Published;
+use super::served::Ended;
+use super::signals::Signals;
+use super::supervisor::{OnFailure, Supervisor};
+use super::watcher::{POLL_INTERVAL, Watcher};
+use super::{read, readiness};
+use crate::args::UpArgs;
+use crate::exit::Failure;
+
+/// How many looks at the manifests pass between two attempts at what failed.
+const POLLS_PER_RETRY: u32 = 10;
+
+/// What a started process knows besides its supervisor.
+pub(crate) struct Session<'a> {
+    args: &'a UpArgs,
+    watcher: Watcher,
+    supervisor: &'a mut Supervisor,
+    ready: &'a mut Published,
+    /// Resolves once every Store answers that it is ready.
+    readiness: OptionFuture<BoxFuture<'static, ()>>,
+    /// The Stores that a person has been told of; `None` before the first screen.
+    announced: Option<BTreeSet<String>>,
+}
+
+impl<'a> Session<'a> {
+    /// Begins to wait for the Stores to be ready.
+    pub(crate) fn new(
+        args: &'a UpArgs,
+        watcher: Watcher,
+        supervisor: &'a mut Supervisor,
+        ready: &'a mut Published,
+    ) -> Self {
+        let mut session =
+            Self { args, watcher, supervisor, ready, readiness: None.into(), announced: None };
+        session.await_readiness();
+        session
+    }
+
+    /// Returns when a signal asks for the end.
+    ///
+    /// # Errors
+    /// [`Failure::Environment`] where a Store has failed for good.
+    pub(crate) async fn run(
+        mut self,
+        mut signals: Signals,
+        mut endings: mpsc::UnboundedReceiver<Ended>,
+    ) -> Result<(), Failure> {
+        let mut polls = interval(POLL_INTERVAL);
+        polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut polls_since_retry = 0;
+        loop {
+            tokio::select! {
+                () = signals.shutdown.cancelled() => return Ok(()),
+                Some(ended) = endings.recv() => return Err(gone(&ended)),
+                Some(()) = &mut self.readiness => {
+                    self.readiness = None.into();
+                    self.show_and_publish()?;
+                }
+                Some(()) = signals.hangup.recv() => self.supervisor.sync_now(),
+                _ = polls.tick() => {
+                    polls_since_retry += 1;
+                    if self.watcher.poll() {
+                        self.reload().await;
+                    } else if polls_since_retry >= POLLS_PER_RETRY {
+                        polls_since_retry = 0;
+                        self.retry().await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes up the manifests as they are now; what is wrong with them is said and changes
+    /// nothing.
+    async fn reload(&mut self) {
+        let taken_up = match read::plan(self.args) {
+            Ok(plan) => self.supervisor.take_up(plan, OnFailure::RetryLater).await,
+            Err(failure) => Err(failure),
+        };
+        match taken_up {
+            Ok(()) => {
+                info!("manifests changed: taken up");
+                self.await_readiness();
+            }
+            Err(failure) => {
+                for line in failure.to_string().lines() {
+                    error!("{line}");
+                }
+                error!("manifests changed and cannot be taken up: nothing was changed");
+            }
+        }
+    }
+
+    async fn retry(&mut self) {
+        match self.supervisor.retry().await {
+            Ok(false) => {}
+            Ok(true) => {
+                self.await_readiness();
+            }
+            Err(failure) => error!("{failure}"),
+        }
+    }
+
+    fn await_readiness(&mut self) {
+        self.readiness = Some(readiness::wait(self.supervisor.management()).boxed()).into();
+    }
+
+    /// The screen is for a person; a closed standard output is no reason to stop serving.
+    fn show_and_publish(&mut self) -> Result<(), Failure> {
+        let served = self.supervisor.served_names();
+        let text = match &self.announced {
+            None => self.supervisor.screen(),
+            Some(announced) => {
+                self.supervisor.paste(&served.difference(announced).cloned().collect())
+            }
+        };
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        self.announced = Some(served);
+        self.ready.publish(self.supervisor.ready_file())
+    }
+}
+
+fn gone(ended: &Ended) -> Failure {
+    let store = &ended.store;
+    Failure::Environment(match &ended.error {
+        Some(error) => format!("Store {store}: {error}; start again once that is mended"),
+        None => format!("Store {store} ended unexpectedly; this is a fault in stowage"),
+    })
+}

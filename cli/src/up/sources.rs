@@ -1,0 +1,204 @@
+//! One branch of one source, synced into its Store again and again.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use stowage_config::SyncConfig;
+use stowage_sidecar::runtimes;
+use stowage_sidecar::settings::Settings;
+use stowage_store::{Name, NameKind, Store, StoreError};
+use stowage_sync::{ConfigSet, Published, Publisher};
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::served::ServedStore;
+use super::sync_log::SyncLog;
+use super::{private_file, schedule};
+use crate::exit::{Failure, io_failure};
+
+/// How many syncs may run at once: each runs git and holds a set in memory.
+pub(crate) const CONCURRENT_SYNCS_MAX: usize = 4;
+
+/// What identifies a branch of a source in a Store.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct BranchKey {
+    /// The RuntimeConfigSource's name.
+    pub(crate) source: String,
+    /// The branch.
+    pub(crate) branch: String,
+    /// The Store that serves it.
+    pub(crate) store: String,
+}
+
+/// How a branch is synced. Holds secrets, so it cannot be printed.
+#[derive(Clone, PartialEq)]
+pub(crate) struct BranchPlan {
+    /// The word in brackets in every line about it.
+    pub(crate) environment: Option<String>,
+    /// From the end of one sync to the start of the next.
+    pub(crate) interval: Duration,
+    /// What `stowage_sync::sync` takes.
+    pub(crate) config: SyncConfig,
+    /// Secrets and ConfigMaps as the files that `config` names.
+    pub(crate) files: BTreeMap<PathBuf, Vec<u8>>,
+    /// The directory that holds those files alone.
+    pub(crate) directory: PathBuf,
+}
+
+/// A branch that is being synced.
+#[derive(Debug)]
+pub(crate) struct SyncedBranch {
+    now: Arc<Notify>,
+    cancel: CancellationToken,
+    task: JoinHandle<()>,
+    directory: PathBuf,
+}
+
+impl SyncedBranch {
+    /// Syncs at once, then at every interval.
+    ///
+    /// # Errors
+    /// [`Failure::Environment`] where Secrets cannot be written as files.
+    pub(crate) fn start(
+        key: &BranchKey,
+        plan: &BranchPlan,
+        served: &ServedStore,
+        slots: Arc<Semaphore>,
+    ) -> Result<Self, Failure> {
+        write_files(plan)
+            .map_err(|(path, e)| io_failure("write a Secret for a Git sync to", &path, &e))?;
+        let now = Arc::new(Notify::new());
+        let cancel = CancellationToken::new();
+        let job = Job {
+            log: SyncLog::new(&key.source, &key.branch, plan.environment.as_deref()),
+            store_name: key.store.clone(),
+            config: plan.config.clone(),
+            interval: plan.interval,
+            publisher: LocalPublisher { store: served.store(), settings: served.settings() },
+            slots,
+            now: Arc::clone(&now),
+        };
+        let stopped = cancel.clone();
+        let task = tokio::spawn(async move {
+            stopped.run_until_cancelled(job.run()).await;
+        });
+        Ok(Self { now, cancel, task, directory: plan.directory.clone() })
+    }
+
+    /// Syncs now; where a sync is under way, once more after it, since it may have fetched
+    /// before what the caller knows of was pushed.
+    pub(crate) fn sync_now(&self) {
+        self.now.notify_one();
+    }
+
+    /// Cancels a sync under way, and removes the files with its Secrets.
+    pub(crate) async fn stop(self) {
+        self.cancel.cancel();
+        if self.task.await.is_err() {
+            tracing::error!("a Git sync ended unexpectedly");
+        }
+        if let Err(error) = private_file::remove_dir(&self.directory) {
+            tracing::warn!(%error, "Secrets written for a Git sync could not be removed");
+        }
+    }
+}
+
+fn write_files(plan: &BranchPlan) -> Result<(), (PathBuf, io::Error)> {
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |error| (path, error)
+    };
+    private_file::remove_dir(&plan.directory).map_err(at(&plan.directory))?;
+    for (path, content) in &plan.files {
+        if let Some(parent) = path.parent() {
+            private_file::make_dir(parent).map_err(at(parent))?;
+        }
+        private_file::write(path, content).map_err(at(path))?;
+    }
+    Ok(())
+}
+
+struct Job {
+    log: SyncLog,
+    store_name: String,
+    config: SyncConfig,
+    interval: Duration,
+    publisher: LocalPublisher,
+    slots: Arc<Semaphore>,
+    now: Arc<Notify>,
+}
+
+impl Job {
+    async fn run(mut self) {
+        // The semaphore is never closed, so the loop ends by cancellation only.
+        while let Ok(slot) = self.slots.acquire().await {
+            let report = stowage_sync::sync(&self.config, &self.publisher).await;
+            drop(slot);
+            self.log.record(&report, &self.store_name);
+            let wait = schedule::next_wait(self.interval, schedule::random());
+            tokio::select! {
+                () = self.now.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+}
+
+/// Publishes straight into a Store of this process: no HTTP, no token, the same limit.
+struct LocalPublisher {
+    store: Arc<dyn Store>,
+    settings: watch::Receiver<Arc<Settings>>,
+}
+
+#[async_trait]
+impl Publisher for LocalPublisher {
+    async fn publish(&self, set: &ConfigSet) -> Result<Published, String> {
+        let limit = self.settings.borrow().limits.max_runtime_set_bytes.bytes();
+        let weight = body_bytes(set).map_err(|e| format!("the set cannot be encoded: {e}"))?;
+        if weight > limit {
+            return Err(format!(
+                "the set is {weight} bytes, and the Store takes {limit}; raise its \
+                 limits.maxRuntimeSetBytes or include fewer files"
+            ));
+        }
+        let repository =
+            Name::parse(NameKind::Repository, &set.repo_id).map_err(|e| e.to_string())?;
+        let branch = Name::parse(NameKind::Branch, &set.branch).map_err(|e| e.to_string())?;
+        let replaced =
+            runtimes::replace(&*self.store, &repository, &branch, &set.revision, set.files.clone())
+                .await
+                .map_err(|e| explain(&e))?;
+        Ok(Published { changed: replaced.changed, etag: replaced.tag.to_string() })
+    }
+}
+
+/// What the set would weigh as the body of a PUT, which is what the limit is about.
+fn body_bytes(set: &ConfigSet) -> serde_json::Result<u64> {
+    struct Counter(u64);
+    impl io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut counter = Counter(0);
+    serde_json::to_writer(&mut counter, set)?;
+    Ok(counter.0)
+}
+
+fn explain(error: &StoreError) -> String {
+    match error {
+        StoreError::OutOfSpace => {
+            "the disk with the data directory is full; make room there".to_owned()
+        }
+        other => format!("the store did not take the set: {other}"),
+    }
+}

@@ -1,0 +1,156 @@
+//! `stowage up` serves what the manifests say, and keeps it.
+
+use crate::support::{ADMIN, Place, Up, client, mode, store, store_with_token};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+/// The value of `STOWAGE_TOKEN` on the line to paste.
+fn printed_token(up: &Up) -> String {
+    let output = up.output();
+    let after = output.split_once("STOWAGE_TOKEN=").unwrap_or_else(|| panic!("{output}")).1;
+    after.split_whitespace().next().unwrap().to_owned()
+}
+
+async fn put(url: &str, token: &str, body: &'static str) -> StatusCode {
+    let request = client().put(url).bearer_auth(token).header("Content-Type", "application/json");
+    request.body(body).send().await.unwrap().status()
+}
+
+async fn patch(url: &str, token: &str, key: &str) -> StatusCode {
+    let operations = json!([{"op": "set", "key": key, "value": 1}]);
+    let request = client().patch(url).bearer_auth(token).json(&operations);
+    let request = request.header("If-Match", "*").header("X-Thesara-App-Id", "test");
+    request.send().await.unwrap().status()
+}
+
+async fn get(url: &str, token: &str) -> (StatusCode, String) {
+    let answer = client().get(url).bearer_auth(token).send().await.unwrap();
+    (answer.status(), answer.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn the_manifests_token_opens_every_contract() {
+    let place = Place::new(&[("store.yaml", &store_with_token("demo", ADMIN))]);
+    let up = place.ready(&["demo"]).await;
+    let url = up.url("demo");
+
+    assert_eq!(put(&format!("{url}/"), ADMIN, "{\"a\": 1}").await, StatusCode::OK);
+    assert_eq!(get(&format!("{url}/"), ADMIN).await, (StatusCode::OK, "{\"a\":1}".to_owned()));
+    let kv = format!("{url}/api/storage?ns=cart");
+    assert_eq!(patch(&kv, ADMIN, "apples").await, StatusCode::CREATED);
+    assert_eq!(get(&kv, ADMIN).await, (StatusCode::OK, "{\"apples\":1}".to_owned()));
+    assert_eq!(get(&format!("{url}/runtimes"), ADMIN).await, (StatusCode::OK, "[]".to_owned()));
+    assert_eq!(get(&format!("{url}/"), "wrong-0123456789").await.0, StatusCode::UNAUTHORIZED);
+
+    let output = up.output();
+    assert!(output.contains("Secret demo-tokens"), "{output}");
+    assert!(!output.contains(ADMIN), "a token of a Secret is never printed:\n{output}");
+}
+
+#[tokio::test]
+async fn the_ready_file_names_every_url_and_no_secret() {
+    let text = store_with_token("demo", ADMIN) + &store("lake", "  contracts: [kv]\n");
+    let place = Place::new(&[("stores.yaml", &text)]);
+    let up = place.ready(&["demo", "lake"]).await;
+
+    let table = up.ready_table().unwrap();
+    assert_eq!(table["stores"]["demo"]["contracts"], json!(["runStore", "kv", "runtimes"]));
+    assert_eq!(table["stores"]["lake"]["contracts"], json!(["kv"]));
+    for store in ["demo", "lake"] {
+        let management = table["stores"][store]["management"].as_str().unwrap();
+        let ready = client().get(format!("{management}/readyz")).send().await.unwrap();
+        assert_eq!(ready.status(), StatusCode::OK, "{store}");
+        let health = client().get(format!("{}/health", up.url(store))).send().await.unwrap();
+        assert_eq!(health.status(), StatusCode::OK, "{store}");
+    }
+    let text = table.to_string();
+    assert!(!text.contains(ADMIN) && !text.contains(&printed_token(&up)), "{text}");
+    let output = up.output();
+    for line in ["STORE", "demo", "lake", "/readyz", "curl "] {
+        assert!(output.contains(line), "no {line:?} in the first screen:\n{output}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_without_tokens_gets_one_that_stays() {
+    let place = Place::new(&[("store.yaml", &store("demo", ""))]);
+    let up = place.ready(&["demo"]).await;
+    let token = printed_token(&up);
+    assert_eq!(put(&format!("{}/", up.url("demo")), &token, "{}").await, StatusCode::OK);
+    let anonymous = client().get(up.url("demo")).send().await.unwrap().status();
+    assert_eq!(anonymous, StatusCode::UNAUTHORIZED);
+    assert_eq!(mode(&place.data().join("tokens/demo")), 0o600);
+    assert!(up.stop().await.success());
+
+    let up = place.ready(&["demo"]).await;
+    assert_eq!(printed_token(&up), token, "the same after a restart");
+    assert_eq!(get(&up.url("demo"), &token).await, (StatusCode::OK, "{}".to_owned()));
+}
+
+#[tokio::test]
+async fn a_namespace_gets_credentials_for_itself_alone() {
+    let namespace = "---\napiVersion: stowage.dev/v1alpha1\nkind: StoreNamespace\n\
+        metadata: {name: shop}\nspec: {storeRef: {name: demo}, contract: kv, name: cart, \
+        quota: {maxKeys: 1}}\n";
+    let text = store_with_token("demo", ADMIN) + namespace;
+    let place = Place::new(&[("demo.yaml", &text)]);
+    let up = place.ready(&["demo"]).await;
+
+    let binding = place.data().join("bindings/shop");
+    assert_eq!(mode(&binding), 0o700);
+    let entry = |name: &str| {
+        assert_eq!(mode(&binding.join(name)), 0o600, "{name}");
+        std::fs::read_to_string(binding.join(name)).unwrap()
+    };
+    let token = entry("token");
+    assert_eq!((entry("type"), entry("provider")), ("stowage".into(), "stowage".into()));
+    assert_eq!(format!("http://{}:{}", entry("host"), entry("port")), up.url("demo"));
+
+    assert_eq!(patch(&entry("uri"), &token, "a").await, StatusCode::CREATED);
+    let over = patch(&entry("uri"), &token, "b").await;
+    assert_eq!(over, StatusCode::INSUFFICIENT_STORAGE, "the quota is one key");
+    let other = format!("{}/api/storage?ns=other", up.url("demo"));
+    assert_eq!(patch(&other, &token, "a").await, StatusCode::FORBIDDEN, "another namespace");
+    assert_eq!(get(&up.url("demo"), &token).await.0, StatusCode::FORBIDDEN, "another contract");
+    let table = up.ready_table().unwrap();
+    assert_eq!(table["namespaces"]["shop"]["uri"], Value::from(entry("uri")));
+    assert!(!(table.to_string() + &up.output()).contains(&token), "its token is never printed");
+
+    assert!(up.stop().await.success());
+    let _up = place.ready(&["demo"]).await;
+    assert_eq!(entry("token"), token, "the same after a restart");
+}
+
+#[tokio::test]
+async fn data_outlives_a_stop_and_a_kill() {
+    let place = Place::new(&[("store.yaml", &store_with_token("demo", ADMIN))]);
+    let up = place.ready(&["demo"]).await;
+    let document = |up: &Up| format!("{}/run-stores/a", up.url("demo"));
+    let kv = |up: &Up| format!("{}/api/storage?ns=cart", up.url("demo"));
+    assert_eq!(put(&document(&up), ADMIN, "{\"n\":1}").await, StatusCode::OK);
+    assert!(up.stop().await.success());
+
+    let up = place.ready(&["demo"]).await;
+    assert_eq!(get(&document(&up), ADMIN).await.1, "{\"n\":1}");
+    assert_eq!(put(&document(&up), ADMIN, "{\"n\":2}").await, StatusCode::OK);
+    assert_eq!(patch(&kv(&up), ADMIN, "k").await, StatusCode::CREATED);
+    up.kill().await;
+    assert!(place.path("ready.json").exists(), "a killed process leaves its ready file");
+
+    let up = place.ready(&["demo"]).await;
+    assert_eq!(get(&document(&up), ADMIN).await.1, "{\"n\":2}");
+    assert_eq!(get(&kv(&up), ADMIN).await.1, "{\"k\":1}");
+    assert!(up.stop().await.success());
+    assert!(!place.path("ready.json").exists(), "a stopped one removes it");
+}
+
+#[tokio::test]
+async fn without_auth_only_where_it_is_said() {
+    let place = Place::new(&[("store.yaml", &store("demo", ""))]);
+    let mut up = place.up(&["demo"], &["--insecure-no-auth"]);
+    up.wait_ready().await;
+    let answer = client().put(up.url("demo")).body("{}").send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert!(up.output().contains("everyone who can reach it"), "{}", up.output());
+    assert!(!place.data().join("tokens").exists(), "no token is made");
+}

@@ -1,0 +1,488 @@
+//! Every CEL rule of every kind, both ways, without a cluster; and that none is left out.
+#![expect(clippy::unwrap_used, reason = "a test helper that fails the test is one")]
+
+#[path = "support/resources.rs"]
+mod resources;
+#[path = "support/schemas.rs"]
+mod schemas;
+
+use std::collections::BTreeSet;
+
+use kube::core::cel::{CompiledSchema, Validator, analyze_rule, compile_schema};
+use kube::core::cel::{ScopeContext, WarningKind};
+use kube::core::{Message, Rule};
+use resources::base;
+use schemas::{kinds, schema_of};
+use serde_json::{Value, json};
+use stowage_crds::{RuntimeConfigSource, Store, StoreNamespace, definitions, rules};
+
+/// What one rule takes and what it refuses, at one place.
+struct Case {
+    kind: &'static str,
+    /// The JSON pointer at which the values are put into a valid resource.
+    at: String,
+    /// The place of the rule in the schema where it is not `at`, such as `spec`.
+    rule_at: Option<&'static str>,
+    message: String,
+    accepted: Vec<Value>,
+    refused: Vec<Value>,
+    /// Changes from the first to the second value.
+    accepted_changes: Vec<(Value, Value)>,
+    refused_changes: Vec<(Value, Value)>,
+}
+
+impl Case {
+    fn new(kind: &'static str, at: &str, rule: &Rule) -> Self {
+        let Some(Message::Message(message)) = &rule.message else {
+            panic!("{kind} {at}: the rule has no message");
+        };
+        Self {
+            kind,
+            at: at.to_owned(),
+            rule_at: None,
+            message: message.clone(),
+            accepted: Vec::new(),
+            refused: Vec::new(),
+            accepted_changes: Vec::new(),
+            refused_changes: Vec::new(),
+        }
+    }
+
+    fn rule_at(mut self, place: &'static str) -> Self {
+        self.rule_at = Some(place);
+        self
+    }
+
+    fn accepts<const N: usize>(mut self, values: [Value; N]) -> Self {
+        self.accepted.extend(values);
+        self
+    }
+
+    fn refuses<const N: usize>(mut self, values: [Value; N]) -> Self {
+        self.refused.extend(values);
+        self
+    }
+
+    fn accepts_change(mut self, old: Value, new: Value) -> Self {
+        self.accepted_changes.push((old, new));
+        self
+    }
+
+    fn refuses_change(mut self, old: Value, new: Value) -> Self {
+        self.refused_changes.push((old, new));
+        self
+    }
+
+    /// Where the rule stands in the schema: `spec.branches[].name`.
+    fn place(&self) -> String {
+        if let Some(place) = self.rule_at {
+            return place.to_owned();
+        }
+        let mut place = String::new();
+        for part in self.at.split('/').skip(1) {
+            if part.parse::<usize>().is_ok() {
+                place.push_str("[]");
+            } else {
+                if !place.is_empty() {
+                    place.push('.');
+                }
+                place.push_str(part);
+            }
+        }
+        place
+    }
+
+    fn resource(&self, value: &Value) -> Value {
+        let mut resource = base(self.kind);
+        resources::put(&mut resource, &self.at, value.clone());
+        resource
+    }
+}
+
+fn sizes() -> Vec<Case> {
+    let places = [
+        ("Store", "/spec/backend/volume/size"),
+        ("Store", "/spec/limits/maxJsonBytes"),
+        ("Store", "/spec/limits/maxNamespaceBytes"),
+        ("Store", "/spec/limits/maxRuntimeSetBytes"),
+        ("StoreNamespace", "/spec/quota/maxBytes"),
+        ("RuntimeConfigSource", "/spec/limits/maxFileBytes"),
+        ("RuntimeConfigSource", "/spec/limits/maxTotalBytes"),
+        ("RuntimeConfigSource", "/spec/limits/maxRepositoryBytes"),
+    ];
+    let rule =
+        Rule::new("").message("write a size of at least one byte and less than 8Ei, such as 10Gi");
+    places
+        .iter()
+        .map(|(kind, at)| {
+            Case::new(kind, at, &rule)
+                .accepts([json!(1), json!("1"), json!("10Gi"), json!("1.5Gi"), json!("8191Pi")])
+                .refuses([json!(0), json!("0"), json!("0.0Gi"), json!(-5), json!("9999Pi")])
+        })
+        .collect()
+}
+
+fn object_names() -> Vec<Case> {
+    let places = [
+        ("Store", "/spec/auth/tokensSecretRef/name"),
+        ("StoreNamespace", "/spec/storeRef/name"),
+        ("RuntimeConfigSource", "/spec/branches/0/storeRef/name"),
+        ("RuntimeConfigSource", "/spec/auth/secretRef/name"),
+        ("RuntimeConfigSource", "/spec/schema/configMapRef/name"),
+    ];
+    places
+        .iter()
+        .map(|(kind, at)| {
+            Case::new(kind, at, &rules::object_name())
+                .accepts([json!("a"), json!("demo-tokens"), json!("a.b-1")])
+                .refuses([json!("A"), json!("-a"), json!("a-"), json!("a/b"), json!("a\nb")])
+        })
+        .collect()
+}
+
+fn store() -> Vec<Case> {
+    let case = |at: &str, rule: &Rule| Case::new("Store", at, rule);
+    vec![
+        case("/metadata/name", &rules::store_name())
+            .rule_at("")
+            .accepts([json!("a"), json!("demo-1"), json!("a".repeat(52))])
+            .refuses([
+                json!("1a"),
+                json!("a.b"),
+                json!("a-"),
+                json!("Demo"),
+                json!("a".repeat(53)),
+            ]),
+        case("/spec/backend", &rules::one_backend())
+            .accepts([json!({"volume": {"size": "1Gi"}})])
+            .refuses([json!({})]),
+        case("/spec/backend/volume/size", &rules::volume_never_shrinks())
+            .accepts_change(json!("1Gi"), json!("1024Mi"))
+            .accepts_change(json!("1Gi"), json!("2Gi"))
+            .accepts_change(json!(1000), json!("1k"))
+            .refuses_change(json!("1Gi"), json!("1G"))
+            .refuses_change(json!("1Gi"), json!(1)),
+        case("/spec/contracts", &rules::unique_contracts())
+            .accepts([json!(["kv"]), json!(["runtimes", "kv", "runStore"])])
+            .refuses([json!(["kv", "kv"]), json!(["kv", "runStore", "kv"])]),
+        case("/spec/cors/allowedOrigins", &rules::origins())
+            .accepts([
+                json!([]),
+                json!(["*"]),
+                json!(["null"]),
+                json!(["https://app.example", "http://localhost:5173", "http://[::1]:80"]),
+                json!(["capacitor://localhost"]),
+            ])
+            .refuses([
+                json!(["https://app.example/"]),
+                json!(["https://App.example"]),
+                json!(["app.example"]),
+                json!(["https://*", "https://a b"]),
+                json!(["https://user@app.example"]),
+                json!(["https://app.example", "Null"]),
+            ]),
+    ]
+}
+
+fn store_namespace() -> Vec<Case> {
+    let case = |at: &str, rule: &Rule| Case::new("StoreNamespace", at, rule);
+    let long = "a".repeat(129);
+    vec![
+        case("/spec/storeRef", &rules::never_changes("storeRef"))
+            .accepts_change(json!({"name": "demo"}), json!({"name": "demo"}))
+            .refuses_change(json!({"name": "demo"}), json!({"name": "other"})),
+        case("/spec/contract", &rules::never_changes("contract"))
+            .accepts_change(json!("kv"), json!("kv"))
+            .refuses_change(json!("kv"), json!("runStore")),
+        case("/spec/name", &rules::namespace_name_never_changes())
+            .rule_at("")
+            // `cart` is the metadata.name of the valid resource.
+            .accepts_change(Value::Null, json!("cart"))
+            .accepts_change(json!("cart"), Value::Null)
+            .refuses_change(json!("cart"), json!("basket"))
+            .refuses_change(json!("basket"), Value::Null)
+            .refuses_change(Value::Null, json!("basket")),
+        case("", &rules::default_namespace_name())
+            .rule_at("")
+            .accepts([named(&"a".repeat(128), Value::Null), named(&long, json!("cart"))])
+            .refuses([named(&long, Value::Null)]),
+        case("/spec/name", &rules::namespace_name())
+            .accepts([json!("cart"), json!("a:b@c+d~e-f_g.h"), json!("...")])
+            .refuses([json!("."), json!(".."), json!("a/b"), json!("a b"), json!("ä")]),
+        case("/spec", &rules::quota_only_for_kv())
+            .accepts([
+                json!({"storeRef": {"name": "demo"}, "contract": "kv", "quota": {"maxKeys": 1}}),
+                json!({"storeRef": {"name": "demo"}, "contract": "runStore"}),
+            ])
+            .refuses([
+                json!({"storeRef": {"name": "d"}, "contract": "runStore", "quota": {"maxKeys": 1}}),
+            ]),
+        case("/spec/quota", &rules::quota_not_empty())
+            .accepts([json!({"maxKeys": 1}), json!({"maxBytes": "1Mi"})])
+            .refuses([json!({})]),
+    ]
+}
+
+/// A StoreNamespace with a `metadata.name` and a `spec.name`.
+fn named(name: &str, spec_name: Value) -> Value {
+    let mut resource = base("StoreNamespace");
+    resources::put(&mut resource, "/metadata/name", json!(name));
+    resources::put(&mut resource, "/spec/name", spec_name);
+    resource
+}
+
+fn source() -> Vec<Case> {
+    let case = |at: &str, rule: &Rule| Case::new("RuntimeConfigSource", at, rule);
+    let branch = |name: &str, store: &str| json!({"name": name, "storeRef": {"name": store}});
+    vec![
+        case("/spec/repoId", &rules::repository_id())
+            .accepts([json!("etl"), json!("team/etl"), json!("a:b@c+d~e")])
+            .refuses([json!("/a"), json!("a/"), json!("a//b"), json!("a/../b"), json!("a b")])
+            .refuses([json!("."), json!("..")]),
+        case("/spec/repoId", &rules::never_changes("repoId"))
+            .accepts_change(json!("etl"), json!("etl"))
+            .refuses_change(json!("etl"), json!("elt")),
+        case("/spec/url", &rules::url_form())
+            .accepts([
+                json!("https://git.example/data/etl.git"),
+                json!("https://git.example:8443/a%20b"),
+                json!("https://[::1]:8443/a"),
+                json!("http://127.0.0.1:3000/a.git"),
+                json!("file:///srv/git/a.git"),
+                json!("ssh://git@git.example:2222/a.git"),
+                json!("ssh://git.example/a.git"),
+                json!("git@git.example:data/etl.git"),
+            ])
+            .refuses([
+                json!("git.example/a"),
+                json!("/srv/git/a.git"),
+                json!("git.example:a.git"),
+                json!("https://git.example"),
+                json!("https:///a"),
+                json!("file://host/a"),
+                json!("ftp://git.example/a"),
+                json!("ext::sh -c touch% /tmp/x"),
+                json!("--upload-pack=touch"),
+                json!("-oProxyCommand=x@h:a"),
+                json!("ssh://-oProxyCommand=x/a"),
+                json!("ssh://-u@git.example/a"),
+                json!("git@-oProxyCommand=x:a"),
+                json!("git@git.example:-x"),
+                json!("https://git.example/a?token=x"),
+                json!("https://git.example/a#b"),
+                json!("https://git.example/a b"),
+                json!("https://git.example/a\nb"),
+                json!("https://git.example/a\"b"),
+            ]),
+        case("/spec/url", &rules::url_without_credentials())
+            .accepts([json!("ssh://git@git.example/a"), json!("https://git.example/@scope/a")])
+            .refuses([
+                json!("https://user:secret@git.example/a"),
+                json!("https://token@git.example/a"),
+                json!("http://a:b@git.example/a"),
+                json!("ssh://git:secret@git.example/a"),
+            ]),
+        case("/spec/branches", &rules::unique_branches())
+            .accepts([json!([branch("main", "a"), branch("main", "b"), branch("dev", "a")])])
+            .refuses([json!([branch("main", "a"), branch("dev", "a"), branch("main", "a")])]),
+        case("/spec/branches/0/name", &rules::branch_name())
+            .accepts([json!("main"), json!("release/1.2"), json!("a@b"), json!("A_b-c+d")])
+            .refuses([
+                json!("--upload-pack=x"),
+                json!("-d"),
+                json!("/a"),
+                json!("a/"),
+                json!("a//b"),
+                json!("a..b"),
+                json!("a/../b"),
+                json!("a:b"),
+                json!("a~1"),
+                json!("a b"),
+                json!(".a"),
+                json!("a/.b"),
+                json!("a."),
+                json!("a.lock"),
+                json!("a.lock/b"),
+                json!("@"),
+            ]),
+        case("/spec/include", &rules::relative_globs())
+            .accepts([json!(["**/*.yaml"]), json!(["a/*.json", "b"])])
+            .refuses([json!(["/a/*.yaml"]), json!(["a", "/"])]),
+        case("/spec/schema", &rules::one_schema_source())
+            .accepts([
+                json!({"inline": {"type": "object"}}),
+                json!({"inline": {}, "pointer": "/runtime"}),
+                json!({"configMapRef": {"name": "a", "key": "b"}}),
+                json!({"path": "schema.json"}),
+            ])
+            .refuses([
+                json!({}),
+                json!({"pointer": "/runtime"}),
+                json!({"inline": {}, "path": "schema.json"}),
+                json!({"configMapRef": {"name": "a", "key": "b"}, "path": "schema.json"}),
+            ]),
+        case("/spec/schema/configMapRef/key", &rules::data_key())
+            .accepts([json!("schema.json"), json!("A_b-1")])
+            .refuses([json!("a/b"), json!("a b")]),
+        case("/spec/schema", &rules::relative_path())
+            .rule_at("spec.schema.path")
+            .accepts([json!({"path": "schema/runtime.json"}), json!({"path": "..a/b"})])
+            .refuses([
+                json!({"path": "/etc/passwd"}),
+                json!({"path": "../schema.json"}),
+                json!({"path": "a/../../b"}),
+                json!({"path": "a//b"}),
+                json!({"path": "a/"}),
+                json!({"path": "./a"}),
+            ]),
+        case("/spec/schema/pointer", &rules::json_pointer())
+            .accepts([json!(""), json!("/runtime"), json!("/a~1b/c~0d/0"), json!("/")])
+            .refuses([json!("runtime"), json!("/a~2"), json!("/a~"), json!("#/a")]),
+        case("/spec/interval", &rules::interval_range())
+            .accepts([json!("10s"), json!("10000ms"), json!("1h30m"), json!("24h")])
+            .refuses([json!("9s"), json!("9999ms"), json!("24h1ms"), json!("99999h")]),
+        case("/spec/timeout", &rules::timeout_range())
+            .accepts([json!("1s"), json!("1000ms"), json!("60m")])
+            .refuses([json!("999ms"), json!("1h1s"), json!("0s")]),
+    ]
+}
+
+fn cases() -> Vec<Case> {
+    [sizes(), object_names(), store(), store_namespace(), source()].into_iter().flatten().collect()
+}
+
+/// Checks a resource on the definition's schema and, where it is one of the types at all, with
+/// the method that the derive gives; both must agree.
+fn messages(kind: &str, new: &Value, old: Option<&Value>) -> Vec<String> {
+    fn typed<K>(
+        new: &Value,
+        old: Option<&Value>,
+        create: fn(&K) -> Result<(), kube::core::cel::ValidationErrors>,
+        update: fn(&K, &K) -> Result<(), kube::core::cel::ValidationErrors>,
+    ) -> Option<bool>
+    where
+        K: serde::de::DeserializeOwned,
+    {
+        let new: K = serde_json::from_value(new.clone()).ok()?;
+        Some(match old {
+            None => create(&new).is_ok(),
+            Some(old) => update(&new, &serde_json::from_value(old.clone()).ok()?).is_ok(),
+        })
+    }
+    let found = Validator::new().validate(&schema_of(kind), new, old);
+    let agrees = match kind {
+        "Store" => typed(new, old, Store::validate_cel, Store::validate_cel_update),
+        "StoreNamespace" => {
+            typed(new, old, StoreNamespace::validate_cel, StoreNamespace::validate_cel_update)
+        }
+        _ => typed(
+            new,
+            old,
+            RuntimeConfigSource::validate_cel,
+            RuntimeConfigSource::validate_cel_update,
+        ),
+    };
+    if let Some(accepted) = agrees {
+        assert_eq!(accepted, found.is_ok(), "validate_cel and the definition disagree on {new}");
+    }
+    found.err().into_iter().flatten().map(|error| error.message).collect()
+}
+
+#[test]
+fn every_rule_takes_what_is_right_and_refuses_what_is_wrong() {
+    for case in cases() {
+        let Case { kind, at, message, .. } = &case;
+        for value in &case.accepted {
+            let found = messages(kind, &case.resource(value), None);
+            assert_eq!(found, Vec::<String>::new(), "{kind} {at} = {value}: expected no message");
+        }
+        for value in &case.refused {
+            let found = messages(kind, &case.resource(value), None);
+            assert!(
+                found.contains(message),
+                "{kind} {at} = {value}: expected {message}: {found:?}"
+            );
+        }
+        for (old, new) in &case.accepted_changes {
+            let found = messages(kind, &case.resource(new), Some(&case.resource(old)));
+            assert_eq!(found, Vec::<String>::new(), "{kind} {at}: {old} to {new}");
+        }
+        for (old, new) in &case.refused_changes {
+            let found = messages(kind, &case.resource(new), Some(&case.resource(old)));
+            assert!(found.contains(message), "{kind} {at}: {old} to {new}: got {found:?}");
+        }
+    }
+}
+
+#[test]
+fn every_rule_has_a_case_in_each_direction() {
+    for case in cases() {
+        let accepts = case.accepted.len() + case.accepted_changes.len();
+        let refuses = case.refused.len() + case.refused_changes.len();
+        assert!(accepts > 0 && refuses > 0, "{} {}: {}", case.kind, case.at, case.message);
+    }
+}
+
+/// Kind, place and message of every rule of a definition.
+fn generated() -> BTreeSet<(String, String, String)> {
+    let mut found = BTreeSet::new();
+    for kind in kinds() {
+        schemas::walk(&schema_of(kind), &mut |place, node| {
+            for rule in node["x-kubernetes-validations"].as_array().into_iter().flatten() {
+                let message = rule["message"].as_str().unwrap_or_default();
+                found.insert((kind.to_owned(), place.to_owned(), message.to_owned()));
+            }
+        });
+    }
+    found
+}
+
+#[test]
+fn no_rule_of_the_definitions_lacks_a_case() {
+    let tested: BTreeSet<_> = cases()
+        .into_iter()
+        .map(|case| (case.kind.to_owned(), case.place(), case.message))
+        .collect();
+    let generated = generated();
+    let untested: Vec<_> = generated.difference(&tested).collect();
+    let unknown: Vec<_> = tested.difference(&generated).collect();
+    assert!(untested.is_empty(), "rules without a case: {untested:#?}");
+    assert!(unknown.is_empty(), "cases without a rule: {unknown:#?}");
+}
+
+#[test]
+fn an_example_with_nothing_left_out_is_accepted() {
+    for kind in kinds() {
+        assert_eq!(messages(kind, &base(kind), None), Vec::<String>::new(), "{kind}");
+    }
+}
+
+/// An API server refuses a definition whose rules might cost too much; what makes them cheap is
+/// that everything they look at is bounded.
+#[test]
+fn every_rule_is_within_the_cost_that_an_api_server_allows() {
+    fn check(place: &str, node: &Value, compiled: &CompiledSchema) {
+        for rule in node["x-kubernetes-validations"].as_array().into_iter().flatten() {
+            let text = rule["rule"].as_str().unwrap_or_default();
+            let warnings: Vec<_> = analyze_rule(text, compiled, ScopeContext::CrdValidation)
+                .into_iter()
+                // The analysis knows no variable of a macro such as `all`.
+                .filter(|warning| warning.kind == WarningKind::CostExceeded)
+                .collect();
+            assert!(warnings.is_empty(), "{place}: {warnings:?}");
+        }
+    }
+    for definition in definitions() {
+        let kind = &definition.spec.names.kind;
+        schemas::walk(&schema_of(kind), &mut |place, node| {
+            check(&format!("{kind} {place}"), node, &compile_schema(node));
+            let ruled = node.get("x-kubernetes-validations").is_some();
+            let unbounded = match node["type"].as_str() {
+                Some("string") => node.get("maxLength").is_none() && node.get("enum").is_none(),
+                Some("array") => node.get("maxItems").is_none(),
+                _ => false,
+            };
+            assert!(!(ruled && unbounded), "{kind} {place}: bound what the rule looks at");
+        });
+    }
+}

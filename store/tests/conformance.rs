@@ -1,0 +1,93 @@
+//! One suite for every backend: what `Store` promises, whatever stands below it.
+
+#[path = "support/deadline.rs"]
+mod deadline;
+#[path = "support/keys.rs"]
+mod keys;
+mod suite;
+
+use std::sync::Arc;
+
+use stowage_store::{MemoryStore, Store, VolumeOptions, VolumeStore};
+use tempfile::TempDir;
+
+/// A store of its own for one test.
+struct Backend {
+    store: Arc<dyn Store>,
+    _directory: Option<TempDir>,
+}
+
+fn memory() -> Backend {
+    Backend { store: Arc::new(MemoryStore::new()), _directory: None }
+}
+
+fn volume() -> Backend {
+    on_a_volume(&VolumeOptions::default())
+}
+
+/// Every read goes to the disk.
+fn volume_without_cache() -> Backend {
+    on_a_volume(&VolumeOptions { cache_bytes: 0, ..VolumeOptions::default() })
+}
+
+fn on_a_volume(options: &VolumeOptions) -> Backend {
+    let directory = TempDir::new().expect("a temporary directory");
+    let store = VolumeStore::open(directory.path(), options).expect("a store in a new directory");
+    Backend { store: Arc::new(store), _directory: Some(directory) }
+}
+
+macro_rules! suite {
+    ($backend:ident; $($module:ident: $($test:ident)+;)+) => {
+        mod $backend {
+            $(mod $module {
+                $(#[tokio::test(flavor = "multi_thread")]
+                async fn $test() {
+                    let backend = crate::$backend();
+                    crate::suite::$module::$test(std::sync::Arc::clone(&backend.store)).await;
+                })+
+            })+
+        }
+    };
+}
+
+/// The table of contents; a test that is not in it is dead code, and does not compile.
+macro_rules! conformance {
+    ($($backend:ident)+) => {
+        $(suite! {
+            $backend;
+            documents:
+                a_new_store_is_empty
+                a_document_keeps_its_bytes
+                preconditions_decide_a_put
+                preconditions_decide_a_delete
+                deleting_nothing_is_no_error
+                every_write_has_a_tag_of_its_own
+                an_update_keeps_puts_and_deletes
+                preconditions_decide_an_update
+                documents_are_apart;
+            namespaces:
+                a_patch_applies_in_order_and_counts_once
+                preconditions_decide_a_patch
+                versions_never_go_back
+                a_quota_of_bytes_lets_a_namespace_shrink
+                a_quota_of_keys_lets_a_namespace_shrink
+                keys_and_values_keep_their_bytes
+                namespaces_are_apart;
+            listing:
+                a_list_is_cut_into_pages_in_byte_order
+                a_list_follows_puts_and_deletes;
+            races:
+                of_64_creators_one_wins
+                of_64_deleters_one_wins
+                what_64_writers_were_told_is_in_the_document
+                no_update_of_64_writers_is_lost
+                what_64_writers_were_told_is_in_the_namespace
+                readers_see_one_whole_state_after_the_other;
+            lifecycle:
+                a_sound_store_says_so
+                a_closed_store_refuses_everything;
+        })+
+    };
+}
+
+conformance! { memory volume volume_without_cache }

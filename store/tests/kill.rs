@@ -1,0 +1,246 @@
+//! A process that writes is killed at random instants; what it had acknowledged is there.
+//!
+//! A kill leaves the kernel's memory alone, so this shows that no instant leaves the tree half
+//! changed. That a sync comes before the answer is shown by the tests beside the engine.
+
+#[path = "support/keys.rs"]
+mod keys;
+
+use std::collections::BTreeSet;
+use std::env;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use stowage_store::{Patch, Preconditions, Store, VolumeOptions, VolumeStore};
+use tempfile::TempDir;
+
+use keys::{document, namespace, set};
+
+const ROUNDS: u64 = 50;
+const WRITERS: usize = 4;
+
+/// Sequence numbers of a round start here times its number, so that none comes twice.
+const ROUND: u64 = 1_000_000;
+
+const DIRECTORY: &str = "STOWAGE_TEST_DIRECTORY";
+const FIRST: &str = "STOWAGE_TEST_FIRST";
+
+/// What a writer's document is after its write of this number; every fifth one deletes it.
+fn document_after(sequence: u64) -> Option<String> {
+    (!sequence.is_multiple_of(5)).then(|| padded(sequence))
+}
+
+/// Long enough to take several pages, and different at each end, so that a part would show.
+fn padded(sequence: u64) -> String {
+    let length = usize::try_from(sequence * 7_919 % 50_000).unwrap_or_default();
+    format!("{sequence}:{}:{sequence}", "x".repeat(length))
+}
+
+fn random(below: u64) -> u64 {
+    RandomState::new().hash_one(()) % below
+}
+
+/// What a killed process had acknowledged.
+#[derive(Debug, Clone, Copy, Default)]
+struct Acknowledged {
+    document: u64,
+    member: u64,
+}
+
+/// What the directory must hold.
+#[derive(Debug, Default)]
+struct Known {
+    writers: [Acknowledged; WRITERS],
+    version: u64,
+    writes: u64,
+}
+
+impl Known {
+    /// Takes a line of the process in: `document <writer> <sequence>` or
+    /// `member <writer> <sequence> <version>`.
+    fn acknowledge(&mut self, line: &str) {
+        let mut words = line.split(' ');
+        let kind = words.next().unwrap_or_default();
+        let mut number = || words.next()?.parse::<u64>().ok();
+        match (kind, number(), number(), number()) {
+            ("document", Some(writer), Some(sequence), None) => {
+                self.writers[writer as usize].document = sequence;
+            }
+            ("member", Some(writer), Some(sequence), Some(version)) => {
+                self.writers[writer as usize].member = sequence;
+                self.version = self.version.max(version);
+            }
+            // The test harness of the process talks too.
+            _ => return,
+        }
+        self.writes += 1;
+    }
+
+    /// Compares with what stands in the directory. Of each writer's one write may have been
+    /// under way: `next` after what it had acknowledged. It becomes known, if it was applied.
+    fn check(&mut self, directory: &Path, first: u64) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(async {
+            let store = VolumeStore::open(directory, &VolumeOptions::default());
+            let store = store.expect("the killed process holds no lock, and what it left opens");
+            let next = |known: u64| if known < first { first } else { known + 1 };
+            let members = store.namespace(&namespace("shared")).await.expect("a whole namespace");
+            assert!(
+                (self.version..=self.version + WRITERS as u64).contains(&members.version()),
+                "version {} after {} was acknowledged",
+                members.version(),
+                self.version
+            );
+            self.version = members.version();
+            for (i, writer) in self.writers.iter_mut().enumerate() {
+                let read = store.get(&document(&i.to_string())).await.expect("a whole document");
+                let read = read.map(|object| String::from_utf8_lossy(&object.body).into_owned());
+                let candidates = [writer.document, next(writer.document)];
+                let found = candidates.into_iter().find(|n| document_after(*n) == read);
+                writer.document = found.unwrap_or_else(|| {
+                    let read = read.map(|text| text.chars().take(60).collect::<String>());
+                    panic!("document {i}: expected write {candidates:?}, got {read:?}")
+                });
+
+                let read = members.get(&i.to_string());
+                let member = |n: u64| (n > 0).then(|| format!("\"{}\"", padded(n)));
+                let candidates = [writer.member, next(writer.member)];
+                let found = candidates
+                    .into_iter()
+                    .find(|n| member(*n).as_deref().map(str::as_bytes) == read.map(|v| &v[..]));
+                writer.member = found.unwrap_or_else(|| {
+                    let text = read.map(|value| String::from_utf8_lossy(value).into_owned());
+                    let read = text.map(|text| text.chars().take(60).collect::<String>());
+                    panic!("member {i}: expected write {candidates:?}, got {read:?}")
+                });
+            }
+            store.shutdown().await;
+        });
+        check_files(directory);
+    }
+}
+
+/// Nothing stands in the tree that no write has put there.
+fn check_files(directory: &Path) {
+    let names = |path: &str| -> BTreeSet<String> {
+        let Ok(entries) = directory.join(path).read_dir() else { return BTreeSet::new() };
+        let name = |entry: std::io::Result<std::fs::DirEntry>| {
+            entry.expect("an entry").file_name().to_string_lossy().into_owned()
+        };
+        entries.map(name).collect()
+    };
+    assert_eq!(names(".stowage/tmp"), BTreeSet::new(), "temporary files are swept at the start");
+    let expected: BTreeSet<String> = (0..WRITERS).map(|i| format!("{i}.json")).collect();
+    assert!(names("run-stores").is_subset(&expected), "{:?}", names("run-stores"));
+    assert!(names("kv").is_subset(&["shared.json".into()].into()), "{:?}", names("kv"));
+}
+
+/// Lets a process write, kills it, and returns the lines that it had printed by then.
+fn write_and_kill(directory: &Path, first: u64) -> Vec<String> {
+    let mut child = Command::new(env::current_exe().expect("this program"))
+        .args(["--exact", "--ignored", "--nocapture", "writes_until_it_is_killed"])
+        .env(DIRECTORY, directory)
+        .env(FIRST, first.to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a second process");
+    let stdout = BufReader::new(child.stdout.take().expect("its output"));
+    let (lines, received) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        for line in stdout.lines().map_while(Result::ok) {
+            if lines.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    let mut seen = wait_for_the_instant(&received);
+    child.kill().expect("a signal");
+    let status = child.wait().expect("its end");
+    assert_eq!(status.signal(), Some(9), "it wrote until it was killed: {status}");
+    // What it had printed when it was killed was acknowledged.
+    reader.join().expect("the reader ends with the process");
+    seen.extend(received.try_iter());
+    seen
+}
+
+/// Most often after a random number of writes, and then a random instant later; sometimes at
+/// any instant from the start of the process on.
+fn wait_for_the_instant(received: &Receiver<String>) -> Vec<String> {
+    let mut seen = Vec::new();
+    if random(5) > 0 {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        let enough = 1 + random(60) as usize;
+        while seen.iter().filter(|line: &&String| line.starts_with("document")).count() < enough {
+            let left = deadline.saturating_duration_since(Instant::now());
+            seen.push(received.recv_timeout(left).expect("the process writes on"));
+        }
+    }
+    let instant = Instant::now() + Duration::from_micros(random(20_000));
+    loop {
+        match received.recv_timeout(instant.saturating_duration_since(Instant::now())) {
+            Ok(line) => seen.push(line),
+            Err(RecvTimeoutError::Timeout) => return seen,
+            Err(RecvTimeoutError::Disconnected) => panic!("the process ended by itself: {seen:?}"),
+        }
+    }
+}
+
+#[test]
+fn after_50_kills_every_acknowledged_write_is_there_and_none_is_half_there() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let mut known = Known::default();
+    for round in 1..=ROUNDS {
+        let first = round * ROUND + 1;
+        for line in write_and_kill(directory.path(), first) {
+            known.acknowledge(&line);
+        }
+        known.check(directory.path(), first);
+    }
+    assert!(known.writes > ROUNDS, "only {} writes in {ROUNDS} rounds", known.writes);
+}
+
+#[test]
+#[ignore = "the process that the test above starts and kills"]
+fn writes_until_it_is_killed() {
+    let variable = |name| env::var(name).expect("the test above sets it");
+    let directory = variable(DIRECTORY);
+    let first: u64 = variable(FIRST).parse().expect("a number");
+    // The harness may have begun a line.
+    println!();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let store = VolumeStore::open(Path::new(&directory), &VolumeOptions::default());
+        let store = Arc::new(store.expect("the directory opens after a kill"));
+        let writers = (0..WRITERS).map(|i| tokio::spawn(write_on(Arc::clone(&store), i, first)));
+        for writer in futures_util::future::join_all(writers).await {
+            writer.expect("a writer that does not stop");
+        }
+    });
+}
+
+async fn write_on(store: Arc<VolumeStore>, writer: usize, first: u64) {
+    let key = document(&writer.to_string());
+    for sequence in first.. {
+        match document_after(sequence) {
+            Some(body) => {
+                store.put(&key, body.into(), Preconditions::none()).await.expect("a put");
+            }
+            None => {
+                store.delete(&key, Preconditions::none()).await.expect("a delete");
+            }
+        }
+        println!("document {writer} {sequence}");
+        let operations = vec![set(&writer.to_string(), &format!("\"{}\"", padded(sequence)))];
+        let patch = Patch { operations, ..Patch::default() };
+        let patched = store.patch(&namespace("shared"), patch).await.expect("a patch");
+        println!("member {writer} {sequence} {}", patched.namespace.version());
+    }
+}
