@@ -115,6 +115,24 @@ async fn sixty_four_creators_have_one_winner() {
     assert_eq!(server.send(&get("/")).await.text(), winners[0].0.to_string());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_writers_that_replace_the_same_set_one_wins() {
+    let server = Server::start().await;
+    let set =
+        |n: usize| format!(r#"{{"revision":"r{n}","files":[{{"filepath":"f","config":{n}}}]}}"#);
+    let first = server.send(&put("/runtimes/a/b", set(1_000))).await;
+    let mut writers = JoinSet::new();
+    for writer in 0..WRITERS {
+        let (address, tag) = (server.address, first.etag());
+        let replace = put("/runtimes/a/b", set(writer)).header("If-Match", &tag);
+        writers.spawn(async move { (writer, replace.send(address).await.status) });
+    }
+    let answers = writers.join_all().await;
+    let winners: Vec<_> = answers.iter().filter(|(_, status)| *status == 200).collect();
+    assert_eq!(winners.len(), 1, "{answers:?}");
+    assert_eq!(server.send(&get("/runtimes/a/b/f")).await.text(), winners[0].0.to_string());
+}
+
 /// Each set is 20 files with the same number; a mixture would show two, nothing would be a 404.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_during_100_replacements_see_one_set_or_the_other() {

@@ -32,6 +32,9 @@ async fn the_second_port_needs_no_credentials() {
         assert_eq!(server.send(&get(path)).await.status, 404, "{path} on the main port");
     }
     assert_eq!(get("/").send(server.management).await.status, 404);
+    let refused = put("/readyz", "1").send(server.management).await;
+    assert_eq!((refused.status, refused.header("allow").as_deref()), (405, Some("GET,HEAD")));
+    assert_eq!(refused.header("content-type").as_deref(), Some("application/problem+json"));
 }
 
 #[tokio::test]
