@@ -105,3 +105,69 @@ pub(crate) async fn list(
     sets.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
     Ok(sets)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+    use stowage_store::{MemoryStore, NameKind};
+
+    use super::*;
+
+    fn file(path: &str, config: &str) -> ConfigFile {
+        let config = RawValue::from_string(config.to_owned()).unwrap();
+        ConfigFile { filepath: path.to_owned(), config }
+    }
+
+    #[tokio::test]
+    async fn replacing_says_whether_the_content_changed() {
+        let store = MemoryStore::new();
+        let repository = Name::parse(NameKind::Repository, "r").unwrap();
+        let branch = Name::parse(NameKind::Branch, "b").unwrap();
+        let put = async |revision: &str, files| {
+            replace(&store, &repository, &branch, revision, files).await
+        };
+        let first = put("c1", vec![file("a", "1")]).await.unwrap();
+        let same = put("c2", vec![file("a", "1")]).await.unwrap();
+        let other = put("c3", vec![file("a", "2")]).await.unwrap();
+        assert!(first.changed && !same.changed && other.changed);
+        assert!(first.tag == same.tag && same.tag != other.tag);
+
+        let refused = put("c4", vec![file("../a", "1")]).await.unwrap_err();
+        assert!(refused.to_string().contains("files[0].filepath"), "{refused}");
+        let cache = SetCache::new();
+        let served = load(&store, &cache, &repository, &branch).await.unwrap().unwrap();
+        assert_eq!(served.revision(), "c3", "what was served still is");
+    }
+
+    #[tokio::test]
+    async fn a_set_is_parsed_once_for_each_write() {
+        let store = MemoryStore::new();
+        let cache = SetCache::new();
+        let repository = Name::parse(NameKind::Repository, "r").unwrap();
+        let branch = Name::parse(NameKind::Branch, "b").unwrap();
+        let read = async || load(&store, &cache, &repository, &branch).await.unwrap().unwrap();
+        let put = async |config| {
+            replace(&store, &repository, &branch, "c", vec![file("a", config)]).await.unwrap()
+        };
+        put("1").await;
+        let first = read().await;
+        assert!(Arc::ptr_eq(&first, &read().await), "taken from the cache");
+        put("2").await;
+        let second = read().await;
+        assert!(!Arc::ptr_eq(&first, &second), "another write is another set");
+        assert_ne!(first.tag(), second.tag());
+    }
+
+    #[tokio::test]
+    async fn a_document_that_is_no_set_is_corrupt_and_not_overwritten() {
+        let store = MemoryStore::new();
+        let repository = Name::parse(NameKind::Repository, "r").unwrap();
+        let branch = Name::parse(NameKind::Branch, "b").unwrap();
+        let key = Key::runtime_set(&repository, &branch);
+        let body = bytes::Bytes::from_static(b"{\"revision\":\"c\"}");
+        store.put(&key, body.clone(), Preconditions::none()).await.unwrap();
+        let result = replace(&store, &repository, &branch, "c", vec![file("a", "1")]).await;
+        assert!(matches!(result, Err(StoreError::Corrupt { .. })), "{result:?}");
+        assert_eq!(store.get(&key).await.unwrap().unwrap().body, body);
+    }
+}

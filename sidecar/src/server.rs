@@ -14,6 +14,7 @@ use stowage_store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
 
 use crate::http::{App, answer, management_router, router};
@@ -68,14 +69,15 @@ pub async fn serve(
         Acceptor::new(listeners.management, MANAGEMENT_CONNECTIONS_MAX, management_ending.clone());
 
     let management_routes = management_router(Arc::clone(&app));
-    let management_task = tokio::spawn(management.run(
+    // Aborted when this future is dropped: a server does not outlive its caller.
+    let management_task = AbortOnDropHandle::new(tokio::spawn(management.run(
         Duration::ZERO,
         Duration::from_secs(1),
         move |request| plain(management_routes.clone(), request),
         None,
-    ));
+    )));
     let routes = router(Arc::clone(&app));
-    let main_task = tokio::spawn(main.run(
+    let main_task = AbortOnDropHandle::new(tokio::spawn(main.run(
         LINGER,
         grace,
         {
@@ -83,7 +85,7 @@ pub async fn serve(
             move |request| answer(Arc::clone(&app), routes.clone(), request)
         },
         Some(Arc::clone(&app)),
-    ));
+    )));
 
     let result = tokio::select! {
         () = ending.cancelled() => Ok(()),

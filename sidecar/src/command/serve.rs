@@ -28,10 +28,9 @@ const TOKENS_EVERY: Duration = Duration::from_secs(1);
 
 /// What the ready file says.
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Ready {
     url: String,
-    management_url: String,
+    management: String,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -68,7 +67,7 @@ async fn run_loaded(
     let (sender, settings) = watch::channel(Arc::new(settings));
     let reload = tokio::spawn(reload_tokens(config, tokens, no_auth, sender));
 
-    tracing::info!(store = name, url = urls.url, management_url = urls.management_url, "serving");
+    tracing::info!(store = name, url = urls.url, management = urls.management, "serving");
     if let Some(file) = &options.ready_file {
         write_ready(file, &urls)?;
     }
@@ -138,7 +137,7 @@ fn urls(listeners: &Listeners) -> Result<Ready, Failure> {
             .map(|address| format!("http://{address}"))
             .map_err(|e| Failure::Environment(format!("a bound port has no address: {e}")))
     };
-    Ok(Ready { url: url(&listeners.main)?, management_url: url(&listeners.management)? })
+    Ok(Ready { url: url(&listeners.main)?, management: url(&listeners.management)? })
 }
 
 /// Appears whole: whoever waits for the file must not read half of it.

@@ -140,3 +140,44 @@ async fn drain(mut body: Body) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{StreamExt, stream};
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_stalls_is_408_and_ends_the_connection() {
+        use axum::response::IntoResponse;
+
+        let pieces = stream::iter([Ok::<_, axum::Error>(Frame::data(Bytes::from_static(b"[1")))]);
+        let body = Body::new(StreamBody::new(pieces.chain(stream::pending())));
+        let idle = Duration::from_millis(20);
+        let problem = read_within(body, &HeaderMap::new(), 100, idle).await.expect_err("a stall");
+        let response = problem.into_response();
+        assert_eq!(response.status(), 408);
+        assert_eq!(response.headers()["connection"], "close");
+    }
+
+    #[tokio::test]
+    async fn what_a_handler_leaves_is_read_on_unless_the_client_waits_to_be_asked() {
+        let left = |expects: bool| {
+            let (told, read) = tokio::sync::oneshot::channel();
+            let pieces = stream::once(async move {
+                // The receiver is still there: the test waits for it.
+                let _ = told.send(());
+                Ok::<_, axum::Error>(Frame::data(Bytes::from_static(b"x")))
+            });
+            let mut headers = HeaderMap::new();
+            if expects {
+                headers.insert(EXPECT, http::HeaderValue::from_static("100-continue"));
+            }
+            drop(Drained::wrap(Body::new(StreamBody::new(Box::pin(pieces))), &headers));
+            read
+        };
+        assert!(left(false).await.is_ok(), "it is read on");
+        assert!(left(true).await.is_err(), "it is dropped unread");
+    }
+}

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 
 use super::app::App;
 use super::problem::Problem;
-use super::router::no_such_path;
+use super::router::{method_not_allowed, no_such_path};
 
 /// How long one look at the store answers for.
 const CHECK_VALID: Duration = Duration::from_secs(1);
@@ -35,6 +35,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .fallback(async || no_such_path())
+        .method_not_allowed_fallback(async || method_not_allowed())
         .with_state(state)
 }
 

@@ -80,7 +80,8 @@ pub(crate) fn no_such_path() -> Problem {
     Problem::not_found("there is no such path here")
 }
 
-fn method_not_allowed() -> Problem {
+/// 405; the router adds `Allow`.
+pub(crate) fn method_not_allowed() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",

@@ -105,3 +105,44 @@ impl Acceptor {
         connections.shutdown().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// Asks on a connection and reads the start of the answer.
+    async fn ask(stream: &mut TcpStream) -> std::io::Result<[u8; 12]> {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").await?;
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).await.map(|_| start)
+    }
+
+    #[tokio::test]
+    async fn connections_above_the_bound_wait_for_a_place() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let ending = CancellationToken::new();
+        let acceptor = Acceptor::new(listener, 1, ending.clone());
+        let task = tokio::spawn(acceptor.run(
+            Duration::ZERO,
+            Duration::from_secs(5),
+            async |_| Ok(Response::new(Body::from("x"))),
+            None,
+        ));
+        let mut first = TcpStream::connect(address).await.unwrap();
+        assert_eq!(&ask(&mut first).await.unwrap(), b"HTTP/1.1 200");
+        let mut second = TcpStream::connect(address).await.unwrap();
+        let waits = timeout(Duration::from_millis(100), ask(&mut second)).await;
+        assert!(waits.is_err(), "expected it to wait, got {waits:?}");
+        drop(first);
+        let mut rest = [0; 12];
+        let answered = timeout(Duration::from_secs(10), second.read_exact(&mut rest)).await;
+        answered.expect("the place is free again").unwrap();
+        assert_eq!(&rest, b"HTTP/1.1 200");
+        ending.cancel();
+        task.await.unwrap();
+    }
+}

@@ -26,6 +26,12 @@ const STREAMS_MAX: u32 = 256;
 /// How often, and how long, an h2c peer that says nothing is asked whether it is there.
 const PING_EVERY: Duration = Duration::from_secs(20);
 
+/// How long a peer may leave sent bytes unacknowledged, or its window shut.
+const UNREAD_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long a connection that has not sent its first request yet is waited for once the server
+/// ends: it may have been taken in the very last moment, with a request on its way.
+const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(500);
+
 /// The two steps in which connections end.
 #[derive(Debug, Clone)]
 pub(super) struct Ends {
@@ -44,6 +50,11 @@ where
     // Answers are written whole; waiting to fill a segment would only delay them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
+    }
+    // A peer that takes nothing of its answer would keep it in memory for good.
+    let unread_ms = u32::try_from(UNREAD_TIME_MAX.as_millis()).unwrap_or(u32::MAX);
+    if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(&stream, unread_ms) {
+        tracing::debug!(%error, "TCP_USER_TIMEOUT could not be set");
     }
     let started = Arc::new(AtomicBool::new(false));
     let is_h2 = Arc::new(AtomicBool::new(false));
@@ -86,10 +97,18 @@ where
                 goes_away = true;
                 connection.as_mut().graceful_shutdown();
             }
-            () = ends.now.cancelled(), if !goes_away => {
+            () = end_of(&ends, &started), if !goes_away => {
                 goes_away = true;
                 connection.as_mut().graceful_shutdown();
             }
         }
+    }
+}
+
+/// Until a connection is to be closed as soon as it rests.
+async fn end_of(ends: &Ends, started: &AtomicBool) {
+    ends.now.cancelled().await;
+    if !started.load(Ordering::Relaxed) {
+        sleep(FIRST_REQUEST_GRACE).await;
     }
 }

@@ -1,0 +1,196 @@
+//! `stowage-sidecar` as a person or a pod runs it: exit codes, sentences, signals, reload.
+
+use std::os::unix::fs::symlink;
+use std::process::Output;
+
+use tokio::net::TcpListener;
+
+use super::harness::{ADMIN, eventually};
+use super::process::{Place, sidecar};
+use super::raw::{Request, get, put};
+
+fn with(request: Request, token: &str) -> Request {
+    request.header("Authorization", &format!("Bearer {token}"))
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test]
+async fn wrong_configurations_end_with_64_and_a_sentence() {
+    let table: &[(&str, &[&str])] = &[
+        ("cors: {allowedOrigins: [app.example]}", &["cors.allowedOrigins[0]"]),
+        ("contracts: [kv, kv]", &["contracts[1]"]),
+        ("contracts: [jobs]", &["contracts", "jobs"]),
+        ("color: red", &["color"]),
+        ("limits: {maxJsonBytes: lots}", &["lots", "not a size"]),
+        ("namespaces: [{name: ..}]", &["namespaces[0].name"]),
+    ];
+    for (extra, parts) in table {
+        let place = Place::new();
+        place.configure("127.0.0.1:0", "127.0.0.1:0", extra);
+        let output = place.serve_refused().await;
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(64), "{extra}: {text}");
+        for part in *parts {
+            assert!(text.contains(part), "{extra}: {text:?} lacks {part:?}");
+        }
+        let check = sidecar(&["check", "--config"]).arg(place.path("config.yaml")).output().await;
+        let check = check.expect("it runs");
+        assert_eq!(check.status.code(), Some(64), "check of {extra}");
+        assert_eq!(stderr(&check), text, "check says what serve says");
+        assert!(!place.path("data").exists(), "{extra}: nothing was made");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_file_or_token_ends_with_64() {
+    let place = Place::new();
+    let output = sidecar(&["serve", "--config", "/nonexistent.yaml"]).output().await;
+    assert_eq!(output.expect("it runs").status.code(), Some(64));
+
+    std::fs::write(place.path("tokens/weak"), "hunter2").expect("a file");
+    let output = place.serve_refused().await;
+    assert_eq!(output.status.code(), Some(64));
+    let text = stderr(&output);
+    assert!(text.contains("weak") && !text.contains("hunter2"), "{text}");
+
+    std::fs::write(place.path("tokens/weak"), ADMIN).expect("a file");
+    let text = stderr(&place.serve_refused().await);
+    assert!(text.contains("auth.tokens.weak") && !text.contains(ADMIN), "{text}");
+
+    std::fs::remove_dir_all(place.path("tokens")).expect("a directory");
+    let output = place.serve_refused().await;
+    assert_eq!(output.status.code(), Some(64), "{}", stderr(&output));
+
+    std::fs::create_dir(place.path("tokens")).expect("a directory");
+    let output = place.serve_refused().await;
+    assert_eq!(output.status.code(), Some(64));
+    assert!(stderr(&output).contains("--insecure-no-auth"), "{}", stderr(&output));
+}
+
+#[tokio::test]
+async fn insecure_no_auth_serves_everyone() {
+    let place = Place::new();
+    std::fs::remove_file(place.path("tokens/admin")).expect("a file");
+    let mut command = sidecar(&["check", "--insecure-no-auth", "--config"]);
+    let output = command.arg(place.path("config.yaml")).output().await.expect("it runs");
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[tokio::test]
+async fn a_port_or_a_directory_in_use_is_said_and_ends_with_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let taken = taken.local_addr().expect("an address");
+    let _held = TcpListener::bind(taken).await;
+    let place = Place::new();
+    let holder = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = holder.local_addr().expect("an address").to_string();
+    for (listen, management, field) in
+        [(address.as_str(), "127.0.0.1:0", "listen"), ("127.0.0.1:0", &address, "managementListen")]
+    {
+        place.configure(listen, management, "");
+        let output = place.serve_refused().await;
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains(&format!("{field}: ")) && text.contains("in use"), "{text}");
+    }
+
+    place.configure("127.0.0.1:0", "127.0.0.1:0", "");
+    let first = place.start().await;
+    let output = place.serve_refused().await;
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("backend.volume.path") && text.contains("in use"), "{text}");
+    let read = with(get("/"), ADMIN).send(first.address).await;
+    assert_eq!(read.status, 404, "the first one serves on");
+}
+
+#[tokio::test]
+async fn sigterm_ends_with_0_and_everything_is_there_after_a_restart() {
+    let place = Place::new();
+    let process = place.start().await;
+    assert_eq!(get("/readyz").send(process.management).await.status, 200);
+    let tag = with(put("/", "[1]"), ADMIN).send(process.address).await.etag();
+    let (status, log) = process.terminate().await;
+    assert!(status.success(), "{status}: {log}");
+    assert!(log.contains("stopped"), "{log}");
+    assert!(!place.path("ready.json").exists(), "the ready file is taken back");
+
+    let process = place.start().await;
+    let read = with(get("/"), ADMIN).send(process.address).await;
+    assert_eq!((read.text().as_str(), read.etag()), ("[1]", tag));
+}
+
+#[tokio::test]
+async fn the_log_has_one_line_per_request_and_no_secret() {
+    let place = Place::new();
+    let process = place.start().await;
+    let request = with(put("/run-stores/doc?x=hidden-query", r#""hidden-body""#), ADMIN)
+        .header("X-Request-Id", "id-1");
+    assert_eq!(request.send(process.address).await.status, 200);
+    let wrong = with(get("/run-stores/doc"), "hidden-0123456789abcdef");
+    assert_eq!(wrong.send(process.address).await.status, 401);
+    let (_, log) = process.terminate().await;
+    let line = log.lines().find(|line| line.contains("id-1")).expect("a line for the request");
+    for part in ["PUT", "/run-stores/{name}", "200", "duration_ms", "admin"] {
+        assert!(line.contains(part), "{line} lacks {part}");
+    }
+    assert_eq!(log.lines().filter(|line| line.contains("id-1")).count(), 1, "{log}");
+    for secret in [ADMIN, "hidden"] {
+        assert!(!log.contains(secret), "{secret} must not be logged: {log}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_are_read_again_as_a_mounted_secret_changes() {
+    let place = Place::new();
+    // A Secret's mount: keys are links through ..data, which is swapped as a whole.
+    let tokens = place.path("tokens");
+    std::fs::remove_file(tokens.join("admin")).expect("a file");
+    let version = |name: &str, text: &str| {
+        std::fs::create_dir(tokens.join(name)).expect("a directory");
+        std::fs::write(tokens.join(name).join("admin"), text).expect("a file");
+    };
+    let swap = |name: &str| {
+        symlink(name, tokens.join("..data_tmp")).expect("a link");
+        std::fs::rename(tokens.join("..data_tmp"), tokens.join("..data")).expect("a swap");
+    };
+    version("..1", ADMIN);
+    swap("..1");
+    symlink("..data/admin", tokens.join("admin")).expect("a link");
+    let process = place.start().await;
+    let status = async |token: &str| with(get("/"), token).send(process.address).await.status;
+    assert_eq!(status(ADMIN).await, 404);
+
+    version("..2", "rotated-0123456789abcdef");
+    swap("..2");
+    eventually("the new token holds", async || {
+        (status("rotated-0123456789abcdef").await == 404).then_some(())
+    })
+    .await;
+    assert_eq!(status(ADMIN).await, 401, "the old one does not");
+
+    version("..3", "weak");
+    swap("..3");
+    version("..4", "third-0123456789abcdef");
+    assert_eq!(status("rotated-0123456789abcdef").await, 404, "a weak one changes nothing");
+    swap("..4");
+    eventually("the next good token holds", async || {
+        (status("third-0123456789abcdef").await == 404).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn version_and_help_are_told() {
+    let version = sidecar(&["version"]).output().await.expect("it runs");
+    assert!(version.status.success());
+    assert!(String::from_utf8_lossy(&version.stdout).contains(env!("CARGO_PKG_VERSION")));
+    for command in [&["--help"][..], &["serve", "--help"], &["sync", "--help"]] {
+        let help = sidecar(command).output().await.expect("it runs");
+        assert!(help.status.success(), "{command:?}");
+        assert!(!help.stdout.is_empty(), "{command:?}");
+    }
+}

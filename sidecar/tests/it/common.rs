@@ -1,0 +1,94 @@
+//! Common: what every answer carries, and errors that belong to no contract.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::failing::Failing;
+use super::harness::{Server, Setup};
+use super::raw::{Connection, Request, get, head, put};
+use super::rows::{row, run};
+
+#[tokio::test]
+async fn every_row_of_the_router() {
+    let rows = [
+        row("404 of an unknown path").when(get("/nowhere")).then(404).holds("not_found"),
+        row("404 of an empty name").when(get("/run-stores/")).then(404),
+        row("404 of a path below a document").when(get("/run-stores/a/b")).then(404),
+        row("404 of an emptied path").when(get("//")).then(404),
+        row("405 of /health")
+            .when(put("/health", "{}"))
+            .then(405)
+            .header("Allow", "GET, HEAD, OPTIONS"),
+        row("405 of /runtimes")
+            .when(super::raw::delete("/runtimes"))
+            .then(405)
+            .header("Allow", "GET, HEAD, OPTIONS"),
+        row("405 of a method that nobody knows").when(Request::new("BREW", "/")).then(405),
+        row("405 of TRACE").when(Request::new("TRACE", "/")).then(405),
+        row("HEAD of an unknown path").when(head("/nowhere")).then(404),
+        row("a target in absolute form")
+            .given(put("/", "1"))
+            .when(get("http://test/"))
+            .then(200)
+            .body("1"),
+    ];
+    run(|| Setup::default().in_memory(), rows).await;
+}
+
+#[tokio::test]
+async fn every_row_of_request_ids() {
+    let long = "x".repeat(129);
+    let rows = [
+        row("taken").when(get("/").header("X-Request-Id", "abc-1")).header("X-Request-Id", "abc-1"),
+        row("taken on errors")
+            .when(get("/nowhere").header("X-Request-Id", "abc-2"))
+            .then(404)
+            .header("X-Request-Id", "abc-2"),
+    ];
+    run(|| Setup::default().in_memory(), rows).await;
+    let server = Setup::default().in_memory().start().await;
+    for id in ["a b", "", &long] {
+        let made = server.send(&get("/").header("X-Request-Id", id)).await;
+        let made = made.header("x-request-id").expect("an id");
+        assert_eq!(made.len(), 32, "{id:?} is replaced, not {made}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_500_without_a_word_about_it() {
+    let store = Arc::new(Failing::default());
+    let server = Setup::default().store(store.clone()).start().await;
+    store.panics.store(true, Ordering::Relaxed);
+    let answer = server.send(&get("/")).await;
+    assert_eq!(answer.status, 500);
+    assert_eq!(answer.header("x-storage-backend").as_deref(), Some("local"));
+    assert_eq!(answer.json()["error"], "internal");
+    assert_eq!(answer.json().get("detail"), None);
+    store.panics.store(false, Ordering::Relaxed);
+    assert_eq!(server.send(&get("/")).await.status, 404, "the server lives on");
+}
+
+#[tokio::test]
+async fn a_store_that_takes_no_more_work_is_503_with_retry_after() {
+    let store = Arc::new(Failing::default());
+    let server = Setup::default().store(store.clone()).start().await;
+    stowage_store::Store::shutdown(store.as_ref()).await;
+    for request in [get("/"), put("/", "1"), get("/storage?ns=a"), get("/runtimes/a/b")] {
+        let answer = server.send(&request).await;
+        assert_eq!(answer.status, 503, "{} {}", request.method, request.target);
+        assert_eq!(answer.header("retry-after").as_deref(), Some("1"));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_alive_and_takes_pipelined_requests() {
+    let server = Server::start().await;
+    let mut connection = Connection::open(server.address).await;
+    let two = [put("/", "1").bytes(), get("/").bytes()].concat();
+    connection.send(&two).await;
+    for _ in 0..2 {
+        assert_eq!(connection.answer(false).await.expect("an answer").text(), "1");
+    }
+    connection.send(&get("/health").bytes()).await;
+    assert_eq!(connection.answer(false).await.expect("an answer").status, 200);
+}

@@ -1,0 +1,110 @@
+//! A store in memory that can be made to fail, panic, or wait.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use stowage_store::{
+    BackendKind, Edit, Key, MemoryStore, Namespace, NamespaceKey, Object, Patch, Patched,
+    Preconditions, Prefix, Put, Result, Store, StoreError, Updated,
+};
+use tokio::sync::{Notify, Semaphore};
+
+/// A real store, with switches.
+pub(crate) struct Failing {
+    inner: MemoryStore,
+    /// How often it was looked at.
+    pub(crate) checks: AtomicUsize,
+    /// Whether a look finds something in the way.
+    pub(crate) unready: AtomicBool,
+    /// Whether reading a document panics.
+    pub(crate) panics: AtomicBool,
+    /// Whether it was shut down.
+    pub(crate) closed: AtomicBool,
+    /// Makes it fail for good.
+    pub(crate) fail: Notify,
+    /// Each PUT of a document takes one permit; there are more than enough at first.
+    pub(crate) gate: Arc<Semaphore>,
+    /// How many PUTs have come so far.
+    pub(crate) puts: AtomicUsize,
+}
+
+impl Default for Failing {
+    fn default() -> Self {
+        Self {
+            inner: MemoryStore::new(),
+            checks: AtomicUsize::new(0),
+            unready: AtomicBool::new(false),
+            panics: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            fail: Notify::new(),
+            gate: Arc::new(Semaphore::new(1_000_000)),
+            puts: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Failing {
+    /// One whose PUTs wait until the gate gets permits.
+    pub(crate) fn gated() -> Self {
+        Self { gate: Arc::new(Semaphore::new(0)), ..Self::default() }
+    }
+}
+
+#[async_trait]
+impl Store for Failing {
+    fn kind(&self) -> BackendKind {
+        self.inner.kind()
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Arc<Object>>> {
+        assert!(!self.panics.load(Ordering::Relaxed), "the test wants it to panic");
+        self.inner.get(key).await
+    }
+
+    async fn put(&self, key: &Key, body: Bytes, preconditions: Preconditions) -> Result<Put> {
+        self.puts.fetch_add(1, Ordering::Relaxed);
+        self.gate.acquire().await.expect("an open gate").forget();
+        self.inner.put(key, body, preconditions).await
+    }
+
+    async fn update(&self, key: &Key, preconditions: Preconditions, edit: Edit) -> Result<Updated> {
+        self.inner.update(key, preconditions, edit).await
+    }
+
+    async fn delete(&self, key: &Key, preconditions: Preconditions) -> Result<bool> {
+        self.inner.delete(key, preconditions).await
+    }
+
+    async fn list(&self, prefix: &Prefix, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
+        self.inner.list(prefix, after, limit).await
+    }
+
+    async fn namespace(&self, key: &NamespaceKey) -> Result<Arc<Namespace>> {
+        self.inner.namespace(key).await
+    }
+
+    async fn patch(&self, key: &NamespaceKey, patch: Patch) -> Result<Patched> {
+        self.inner.patch(key, patch).await
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.checks.fetch_add(1, Ordering::Relaxed);
+        if self.unready.load(Ordering::Relaxed) {
+            let source = std::io::Error::other("/srv is not mounted");
+            return Err(StoreError::Io(source));
+        }
+        self.inner.check().await
+    }
+
+    async fn failed(&self) -> StoreError {
+        self.fail.notified().await;
+        StoreError::Unavailable { reason: "the disk is gone".into() }
+    }
+
+    async fn shutdown(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        self.inner.shutdown().await;
+    }
+}
