@@ -32,8 +32,8 @@ build: ## Build release binaries
 	cargo build --release --workspace --bins
 
 # Tests that need root, or programs beyond Git and curl, stand in files of these names.
-HOST_TESTS := full_disk ssh clients
-ALL_TESTS := $(notdir $(basename $(wildcard */tests/*.rs)))
+HOST_TESTS := full_disk ssh
+ALL_TESTS := $(notdir $(basename $(wildcard */tests/*.rs))) $(notdir $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs)))
 UNIT_TESTS := $(filter-out $(HOST_TESTS),$(ALL_TESTS))
 
 .PHONY: test
@@ -44,7 +44,7 @@ test: lint ## Run everything there is; installs what it needs
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no root: unit, property, HTTP, Git, kill
-	@scripts/need.sh cargo cc git curl
+	@scripts/need.sh cargo cc git curl node
 	cargo test --workspace --lib --bins $(addprefix --test ,$(UNIT_TESTS))
 
 .PHONY: lint

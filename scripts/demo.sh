@@ -42,7 +42,7 @@ etag=
 request() {
   local expected=$1 line=$2 answer status
   # shellcheck disable=SC2016 # printed as it stands: the token stays out of the output
-  printf '\n%s$ curl -H "Authorization: Bearer $STOWAGE_TOKEN" %s%s\n' "$bold" "$line" "$off"
+  printf '\n%s$ curl -i -H "Authorization: Bearer $STOWAGE_TOKEN" %s%s\n' "$bold" "$line" "$off"
   # The line is a literal of this script, printed as a person would paste it.
   answer=$(eval "curl -sS -i -H \"Authorization: Bearer \$STOWAGE_TOKEN\" $line" | tr -d '\r')
   status=$(awk 'NR == 1 {print $2}' <<<"$answer")
@@ -93,19 +93,19 @@ start
 sed 's/^/  /' "$tmp/out"
 
 say "2. A document under compare-and-swap"
-request 200 "-X PUT \$STOWAGE_URL/run-stores/nightly -H 'If-None-Match: *' -d '{\"run\": 1, \"state\": \"started\"}'"
+request 200 "-X PUT \$STOWAGE_URL/run-stores/nightly -H 'If-None-Match: *' -H 'Content-Type: application/json' -d '{\"run\": 1, \"state\": \"started\"}'"
 first=$etag
 request 200 "\$STOWAGE_URL/run-stores/nightly"
 request 304 "\$STOWAGE_URL/run-stores/nightly -H 'If-None-Match: $first'"
-request 200 "-X PUT \$STOWAGE_URL/run-stores/nightly -H 'If-Match: $first' -d '{\"run\": 1, \"state\": \"finished\"}'"
+request 200 "-X PUT \$STOWAGE_URL/run-stores/nightly -H 'If-Match: $first' -H 'Content-Type: application/json' -d '{\"run\": 1, \"state\": \"finished\"}'"
 second=$etag
 say "   A second writer still holds the first ETag: it loses the race, and nothing is overwritten"
-request 412 "-X PUT \$STOWAGE_URL/run-stores/nightly -H 'If-Match: $first' -d '{\"run\": 1, \"state\": \"lost\"}'"
+request 412 "-X PUT \$STOWAGE_URL/run-stores/nightly -H 'If-Match: $first' -H 'Content-Type: application/json' -d '{\"run\": 1, \"state\": \"lost\"}'"
 
 say "3. A namespace of keys: several of them change under one version, or none"
-request 201 "-X PATCH '\$STOWAGE_URL/api/storage?ns=cart' -H 'If-Match: 0' -H 'X-Thesara-App-Id: shop' -H 'Content-Type: application/json' -d '[{\"op\":\"set\",\"key\":\"apples\",\"value\":3},{\"op\":\"set\",\"key\":\"pears\",\"value\":1}]'"
-request 200 "-X PATCH '\$STOWAGE_URL/api/storage?ns=cart' -H 'If-Match: \"1\"' -H 'X-Thesara-App-Id: shop' -H 'Content-Type: application/json' -d '[{\"op\":\"set\",\"key\":\"apples\",\"value\":4},{\"op\":\"del\",\"key\":\"pears\"},{\"op\":\"set\",\"key\":\"coupon\",\"value\":{\"code\":\"TEN\",\"off\":0.10}}]'"
-request 200 "'\$STOWAGE_URL/api/storage?ns=cart&key=coupon'"
+request 201 "-X PATCH \"\$STOWAGE_URL/api/storage?ns=cart\" -H 'If-Match: 0' -H 'X-Thesara-App-Id: shop' -H 'Content-Type: application/json' -d '[{\"op\":\"set\",\"key\":\"apples\",\"value\":3},{\"op\":\"set\",\"key\":\"pears\",\"value\":1}]'"
+request 200 "-X PATCH \"\$STOWAGE_URL/api/storage?ns=cart\" -H 'If-Match: \"1\"' -H 'X-Thesara-App-Id: shop' -H 'Content-Type: application/json' -d '[{\"op\":\"set\",\"key\":\"apples\",\"value\":4},{\"op\":\"del\",\"key\":\"pears\"},{\"op\":\"set\",\"key\":\"coupon\",\"value\":{\"code\":\"TEN\",\"off\":0.10}}]'"
+request 200 "\"\$STOWAGE_URL/api/storage?ns=cart&key=coupon\""
 
 say "4. Configs of a Git branch, served with their commit"
 head=$(git -C "$tmp/work" rev-parse HEAD)
@@ -138,7 +138,7 @@ wait "$server" 2>/dev/null || true
 start
 request 200 "\$STOWAGE_URL/run-stores/nightly"
 [ "$etag" = "$second" ] || fail "the document's ETag was $second and is $etag"
-request 200 "'\$STOWAGE_URL/api/storage?ns=cart'"
+request 200 "\"\$STOWAGE_URL/api/storage?ns=cart\""
 [ "$etag" = '"2"' ] || fail "the namespace was at version \"2\" and is at $etag"
 serves "$head" || fail "the configs of $head are gone"
 request 200 "\$STOWAGE_URL/runtimes/etl/main/jobs/orders.runtime.yaml"
