@@ -6,10 +6,10 @@ use crate::git::GitError;
 use crate::name::NameRefused;
 use crate::reason::Reason;
 use crate::report::InvalidFile;
-use crate::schema::SchemaUnusable;
 use crate::select::SelectError;
 use crate::tree::TreeError;
 use crate::url::UrlRefused;
+use crate::validate::SchemaUnusable;
 
 /// Why the set that was served before stays.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,5 @@
 //! One branch of one source, synced into its Store again and again.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::plan::BranchPlan;
 use super::served::ServedStore;
 use super::sync_log::SyncLog;
 use super::{private_file, schedule};
@@ -23,32 +23,6 @@ use crate::exit::{Failure, io_failure};
 
 /// How many syncs may run at once: each runs git and holds a set in memory.
 pub(crate) const CONCURRENT_SYNCS_MAX: usize = 4;
-
-/// What identifies a branch of a source in a Store.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct BranchKey {
-    /// The RuntimeConfigSource's name.
-    pub(crate) source: String,
-    /// The branch.
-    pub(crate) branch: String,
-    /// The Store that serves it.
-    pub(crate) store: String,
-}
-
-/// How a branch is synced. Holds secrets, so it cannot be printed.
-#[derive(Clone, PartialEq)]
-pub(crate) struct BranchPlan {
-    /// The word in brackets in every line about it.
-    pub(crate) environment: Option<String>,
-    /// From the end of one sync to the start of the next.
-    pub(crate) interval: Duration,
-    /// What `stowage_sync::sync` takes.
-    pub(crate) config: SyncConfig,
-    /// Secrets and ConfigMaps as the files that `config` names.
-    pub(crate) files: BTreeMap<PathBuf, Vec<u8>>,
-    /// The directory that holds those files alone.
-    pub(crate) directory: PathBuf,
-}
 
 /// When a sync may run.
 pub(crate) struct SyncsWhen {

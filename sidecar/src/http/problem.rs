@@ -54,6 +54,20 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
+    /// 404 for a path that is no route.
+    pub(crate) fn no_such_path() -> Self {
+        Self::not_found("there is no such path here")
+    }
+
+    /// 405; the router adds `Allow`.
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "this path does not take this method; Allow says which it takes",
+        )
+    }
+
     /// 412 with the current tag; `None` where nothing stands there.
     pub(crate) fn precondition_failed(current: Option<&EntityTag>) -> Self {
         let detail = match current {
