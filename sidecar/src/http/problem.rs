@@ -9,6 +9,7 @@ use http::header::{
     WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use stowage_store::{EntityTag, StoreError};
 
@@ -164,17 +165,34 @@ impl Problem {
     }
 }
 
+/// The body, its members in the order of RFC 9457 §3.1.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    title: &'a str,
+    status: u16,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    detail: &'a str,
+    error: &'a str,
+    #[serde(flatten)]
+    members: &'a Map<String, Value>,
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Parts { status, error, detail, headers, mut members } = *self.0;
-        members.insert("type".into(), "about:blank".into());
-        members.insert("title".into(), status.canonical_reason().unwrap_or("Error").into());
-        members.insert("status".into(), status.as_u16().into());
-        members.insert("error".into(), error.into());
-        if !detail.is_empty() {
-            members.insert("detail".into(), detail.into());
-        }
-        let mut response = Response::new(Body::from(Value::Object(members).to_string()));
+        let Parts { status, error, detail, headers, members } = *self.0;
+        let document = Document {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: &detail,
+            error,
+            members: &members,
+        };
+        // A map with text for keys always encodes.
+        let mut response =
+            Response::new(Body::from(serde_json::to_vec(&document).unwrap_or_default()));
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
