@@ -180,6 +180,9 @@ fn explain(error: &StoreError) -> String {
         StoreError::OutOfSpace => {
             "the disk with the data directory is full; make room there".to_owned()
         }
+        StoreError::Indeterminate { reason } => {
+            format!("it is unknown whether the store took the set ({reason}); the next sync tells")
+        }
         other => format!("the store did not take the set: {other}"),
     }
 }

@@ -127,6 +127,17 @@ impl Problem {
             .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
+    /// 500 to a write of which it is unknown whether it was applied. Not 503: that says it was
+    /// not, and with `Retry-After` a client may send it again unseen.
+    pub(crate) fn indeterminate() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "indeterminate",
+            "it is unknown whether the write was applied; read the current state before writing \
+             again",
+        )
+    }
+
     /// 500 without a word about why: the log has it.
     pub(crate) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "")
@@ -249,6 +260,10 @@ impl From<StoreError> for Problem {
                 tracing::warn!(%error, "a request was refused");
                 Self::unavailable("the store takes no more work right now; try again")
             }
+            StoreError::Indeterminate { .. } => {
+                tracing::error!(%error, "a write was cut short");
+                Self::indeterminate()
+            }
             StoreError::Io(_) => {
                 tracing::error!(%error, "the store's medium refused");
                 Self::unavailable("the store cannot reach its medium right now; try again")
@@ -281,6 +296,7 @@ mod tests {
                 "damaged",
             ),
             (StoreError::Unavailable { reason: "secret".into() }, 503, "unavailable"),
+            (StoreError::Indeterminate { reason: "secret".into() }, 500, "indeterminate"),
             (StoreError::Io(io()), 503, "unavailable"),
         ];
         for (error, status, word) in table {
