@@ -47,7 +47,7 @@ impl Status {
 /// Paths share locks, so that there is a bounded number of them.
 const LOCKS: usize = 64;
 
-/// The committed state. The writer changes it through [`Self::change`]; everybody reads it.
+/// The committed state. Only the writer changes it; everybody reads it.
 #[derive(Debug)]
 pub(super) struct Committed {
     pub(super) tree: Tree,
