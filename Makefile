@@ -29,7 +29,7 @@ up: ## Serve examples/quickstart until Ctrl-C, and print what to paste next
 .PHONY: build
 build: ## Build release binaries
 	@scripts/need.sh cargo cc
-	cargo build --release --workspace --bins
+	cargo build --release --package stowage --package stowage-sidecar
 
 # Tests that need root, or programs beyond Git and curl, stand in files of these names.
 HOST_TESTS := full_disk ssh
@@ -70,7 +70,7 @@ crds: ## Write crds/yaml from the types
 .PHONY: bench
 bench: ## Measure a release build: latencies beside a bare fdatasync, memory, sizes
 	@scripts/need.sh cargo cc
-	@cargo build --quiet --release --workspace --bins
+	@cargo build --quiet --release --package stowage --package stowage-sidecar --package stowage-bench
 	@"$(CARGO_TARGET_DIR)/release/stowage-bench" "$(CARGO_TARGET_DIR)/release"
 
 .PHONY: clean

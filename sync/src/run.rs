@@ -219,10 +219,7 @@ fn report(
             Reason::Unchanged,
             served("holds what was served already", progress.files),
         ),
-        Err(failure @ Failure::Invalid { .. }) => {
-            (Outcome::Invalid, failure.reason(), failure.to_string())
-        }
-        Err(failure) => (Outcome::Failed, failure.reason(), failure.to_string()),
+        Err(failure) => (failure.outcome(), failure.reason(), failure.to_string()),
     };
     let (etag, invalid) = match result {
         Ok(published) => (Some(published.etag), Vec::new()),

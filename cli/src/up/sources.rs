@@ -10,7 +10,7 @@ use stowage_config::SyncConfig;
 use stowage_sidecar::runtimes;
 use stowage_sidecar::settings::Settings;
 use stowage_store::{Name, NameKind, Store, StoreError};
-use stowage_sync::{ConfigSet, Published, Publisher};
+use stowage_sync::{ConfigSet, PublishError, Published, Publisher};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -138,18 +138,21 @@ struct LocalPublisher {
 
 #[async_trait]
 impl Publisher for LocalPublisher {
-    async fn publish(&self, set: &ConfigSet) -> Result<Published, String> {
+    async fn publish(&self, set: &ConfigSet) -> Result<Published, PublishError> {
+        use PublishError::Refused;
         let limit = self.settings.borrow().limits.max_runtime_set_bytes.bytes();
-        let weight = body_bytes(set).map_err(|e| format!("the set cannot be encoded: {e}"))?;
+        let weight =
+            body_bytes(set).map_err(|e| Refused(format!("the set cannot be encoded: {e}")))?;
         if weight > limit {
-            return Err(format!(
+            return Err(Refused(format!(
                 "the set is {weight} bytes, and the Store takes {limit}; raise its \
                  limits.maxRuntimeSetBytes or include fewer files"
-            ));
+            )));
         }
         let repository =
-            Name::parse(NameKind::Repository, &set.repo_id).map_err(|e| e.to_string())?;
-        let branch = Name::parse(NameKind::Branch, &set.branch).map_err(|e| e.to_string())?;
+            Name::parse(NameKind::Repository, &set.repo_id).map_err(|e| Refused(e.to_string()))?;
+        let branch =
+            Name::parse(NameKind::Branch, &set.branch).map_err(|e| Refused(e.to_string()))?;
         let replaced =
             runtimes::replace(&*self.store, &repository, &branch, &set.revision, set.files.clone())
                 .await
@@ -175,14 +178,12 @@ fn body_bytes(set: &ConfigSet) -> serde_json::Result<u64> {
     Ok(counter.0)
 }
 
-fn explain(error: &StoreError) -> String {
+fn explain(error: &StoreError) -> PublishError {
     match error {
-        StoreError::OutOfSpace => {
-            "the disk with the data directory is full; make room there".to_owned()
-        }
-        StoreError::Indeterminate { reason } => {
-            format!("it is unknown whether the store took the set ({reason}); the next sync tells")
-        }
-        other => format!("the store did not take the set: {other}"),
+        StoreError::OutOfSpace => PublishError::Refused(
+            "the disk with the data directory is full; make room there".to_owned(),
+        ),
+        StoreError::Indeterminate { reason } => PublishError::Unknown(reason.clone()),
+        other => PublishError::Refused(format!("the store did not take the set: {other}")),
     }
 }
