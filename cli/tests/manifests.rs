@@ -558,7 +558,7 @@ fn schemas_are_there_and_are_schemas() {
 
 #[test]
 fn files_that_cannot_be_read() {
-    let directory = directory(&[("latin.yaml", ""), ("large.yaml", "")]);
+    let directory = directory(&[("blank.yaml", " \n"), ("latin.yaml", ""), ("large.yaml", "")]);
     fs::write(directory.path().join("latin.yaml"), b"a: b\nc: \xe9\n").unwrap();
     fs::write(directory.path().join("large.yaml"), vec![b'#'; (10 << 20) + 1]).unwrap();
     std::os::unix::fs::symlink("/nowhere/at/all", directory.path().join("link.yaml")).unwrap();
@@ -570,6 +570,7 @@ fn files_that_cannot_be_read() {
     let expected = [
         "empty: there is no .yaml, .yml or .json file here: put manifests into it",
         "large.yaml: it is larger than 10 MB: split it",
+        "blank.yaml: it is empty: put a manifest into it, or remove it",
         "latin.yaml: it is not UTF-8 (from line 2 on): save it as UTF-8",
         "link.yaml: there is no such file: check the path",
         "absent.yaml: there is no such file: check the path",

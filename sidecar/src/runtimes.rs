@@ -74,7 +74,8 @@ pub(crate) async fn load(
     }
 }
 
-/// Every set that is not empty and whose repository is wanted, by repository and branch.
+/// Every set that is not empty and whose repository is wanted, by repository and branch. A damaged
+/// one is left out and named in the log: it must not take the others from sight.
 ///
 /// # Errors
 /// As [`Store::list`] and [`Store::get`].
@@ -92,9 +93,13 @@ pub(crate) async fn list(
             if !wanted(&repository) {
                 continue;
             }
-            match load(store, cache, &repository, &branch).await? {
-                Some(set) if !set.is_empty() => sets.push((repository, branch, set)),
-                _ => {}
+            match load(store, cache, &repository, &branch).await {
+                Ok(Some(set)) if !set.is_empty() => sets.push((repository, branch, set)),
+                Ok(_) => {}
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    tracing::error!(%error, "a set is left out of the list; restore it");
+                }
+                Err(error) => return Err(error),
             }
         }
         match keys.last() {
@@ -156,6 +161,21 @@ mod tests {
         let second = read().await;
         assert!(!Arc::ptr_eq(&first, &second), "another write is another set");
         assert_ne!(first.tag(), second.tag());
+    }
+
+    #[tokio::test]
+    async fn a_damaged_set_hides_no_other() {
+        let store = MemoryStore::new();
+        let branch = Name::parse(NameKind::Branch, "b").unwrap();
+        let damaged = Name::parse(NameKind::Repository, "damaged").unwrap();
+        let key = Key::runtime_set(&damaged, &branch);
+        store.put(&key, "no set".into(), Preconditions::none()).await.unwrap();
+        let sound = Name::parse(NameKind::Repository, "sound").unwrap();
+        replace(&store, &sound, &branch, "c", vec![file("a", "1")]).await.unwrap();
+
+        let listed = list(&store, &SetCache::new(), |_| true).await.expect("the others");
+        let names: Vec<_> = listed.iter().map(|(repository, ..)| repository.as_str()).collect();
+        assert_eq!(names, ["sound"]);
     }
 
     #[tokio::test]

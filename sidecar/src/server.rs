@@ -2,6 +2,7 @@
 
 mod accept;
 mod connection;
+mod descriptors;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,8 @@ use crate::http::{App, answer, management_router, router};
 use crate::settings::Settings;
 use accept::Acceptor;
 
-/// How many connections the main port holds at once; more wait in the kernel's queue.
+/// How many connections the main port holds at once, where the process may open that many; more
+/// wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 10_000;
 /// The same for the second port, which a few probes use.
 const MANAGEMENT_CONNECTIONS_MAX: usize = 64;
@@ -63,7 +65,8 @@ pub async fn serve(
     // Of its own, so that a failed store can end the server without ending its caller's others.
     let ending = shutdown.child_token();
     let app = App::new(Arc::clone(&store), settings, ending.clone());
-    let main = Acceptor::new(listeners.main, CONNECTIONS_MAX, ending.clone());
+    let places = descriptors::connections_max(CONNECTIONS_MAX);
+    let main = Acceptor::new(listeners.main, places, ending.clone());
     let management_ending = CancellationToken::new();
     let management =
         Acceptor::new(listeners.management, MANAGEMENT_CONNECTIONS_MAX, management_ending.clone());

@@ -64,6 +64,11 @@ pub(super) fn read(path: &Path) -> Result<String, Box<Problem>> {
         );
         return Err(whole(path, message));
     }
+    // Text that is still being written begins empty, and is no reason to take anything away.
+    if bytes.trim_ascii().is_empty() {
+        let message = "it is empty: put a manifest into it, or remove it";
+        return Err(whole(path, message.to_owned()));
+    }
     String::from_utf8(bytes).map_err(|e| {
         let valid = &e.as_bytes()[..e.utf8_error().valid_up_to()];
         let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;

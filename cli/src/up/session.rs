@@ -92,7 +92,11 @@ impl<'a> Session<'a> {
     /// Takes up the manifests as they are now; what is wrong with them is said and changes
     /// nothing.
     async fn reload(&mut self) {
-        let taken_up = match read::plan(self.args) {
+        let plan = read::plan(self.args);
+        if !self.watcher.stood_still() {
+            return;
+        }
+        let taken_up = match plan {
             Ok(plan) => self.supervisor.take_up(plan, OnFailure::RetryLater).await,
             Err(failure) => Err(failure),
         };

@@ -17,8 +17,9 @@ pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// half through writing.
 const QUIET_POLLS: u32 = 1;
 
-/// The same where a file has gone: editors that save by renaming leave a moment without it, and
-/// the absence of a Store has larger consequences than anything else.
+/// The same where a file has gone or become shorter: editors that save by renaming leave a moment
+/// without it, those that write in place one with a part of it, and the absence of a Store has
+/// larger consequences than anything else.
 const QUIET_POLLS_REMOVAL: u32 = 3;
 
 /// What a look at the files costs nothing to compare by.
@@ -37,7 +38,8 @@ type Stamps = BTreeMap<PathBuf, Stamp>;
 pub(crate) struct Watcher {
     paths: Vec<PathBuf>,
     seen: Stamps,
-    content: u64,
+    /// `None` where it is not known what was read.
+    content: Option<u64>,
     moving: Option<(Stamps, u32)>,
 }
 
@@ -46,7 +48,7 @@ impl Watcher {
     /// is noticed.
     pub(crate) fn new(paths: &[PathBuf]) -> Self {
         let seen = look(paths);
-        let content = hash(&seen);
+        let content = Some(hash(&seen));
         Self { paths: paths.to_vec(), seen, content, moving: None }
     }
 
@@ -61,17 +63,30 @@ impl Watcher {
             Some((before, polls)) if *before == now => polls + 1,
             _ => 0,
         };
-        let removal = self.seen.keys().any(|path| !now.contains_key(path));
+        let removal = self
+            .seen
+            .iter()
+            .any(|(path, seen)| now.get(path).is_none_or(|stamp| stamp.bytes < seen.bytes));
         if quiet_polls < if removal { QUIET_POLLS_REMOVAL } else { QUIET_POLLS } {
             self.moving = Some((now, quiet_polls));
             return false;
         }
-        let content = hash(&now);
+        let content = Some(hash(&now));
         let changed = content != self.content;
         self.seen = now;
         self.content = content;
         self.moving = None;
         changed
+    }
+
+    /// Whether what was read since [`Self::poll`] said so is what stood still then. Where it is
+    /// not, it may be a half of something, and the next change counts whatever it is.
+    pub(crate) fn stood_still(&mut self) -> bool {
+        let still = look(&self.paths) == self.seen;
+        if !still {
+            self.content = None;
+        }
+        still
     }
 }
 
@@ -148,6 +163,32 @@ mod tests {
 
         fs::remove_file(&file).unwrap();
         assert_eq!(polls_until_change(&mut watcher), Some(4), "removed, waits longer");
+    }
+
+    #[test]
+    fn a_file_that_became_shorter_may_be_half_written() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("a.yaml");
+        fs::write(&file, "both").unwrap();
+        let mut watcher = Watcher::new(std::slice::from_ref(&file));
+        fs::write(&file, "one").unwrap();
+        assert_eq!(polls_until_change(&mut watcher), Some(4), "as long as a removal");
+    }
+
+    #[test]
+    fn what_changes_while_it_is_read_is_read_again() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("a.yaml");
+        fs::write(&file, "old").unwrap();
+        let mut watcher = Watcher::new(std::slice::from_ref(&file));
+        fs::write(&file, "new").unwrap();
+        assert_eq!(polls_until_change(&mut watcher), Some(2));
+        assert!(watcher.stood_still(), "nothing happened since");
+
+        fs::write(&file, "half").unwrap();
+        assert!(!watcher.stood_still(), "it may have been read at any of its lengths");
+        fs::write(&file, "new").unwrap();
+        assert!(polls_until_change(&mut watcher).is_some(), "though it is what stood there before");
     }
 
     #[test]

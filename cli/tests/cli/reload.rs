@@ -152,6 +152,22 @@ async fn deletion_policy_delete_removes_the_data_of_a_store_removed_while_runnin
 }
 
 #[tokio::test]
+async fn a_file_that_a_command_is_still_writing_deletes_nothing() {
+    let doomed = store_with_token("doomed", ADMIN) + "  deletionPolicy: Delete\n";
+    let place =
+        Place::new(&[("demo.yaml", &store_with_token("demo", ADMIN)), ("doomed.yaml", &doomed)]);
+    let up = place.ready(&["demo", "doomed"]).await;
+    let url = up.url("doomed");
+    assert_eq!(put(&url, "{\"kept\":1}").await, StatusCode::OK);
+
+    // What a shell does first for `generate > doomed.yaml`, however long that takes.
+    std::fs::write(place.manifests().join("doomed.yaml"), "").unwrap();
+    up.wait_for("doomed.yaml: it is empty").await;
+    up.wait_for("nothing was changed").await;
+    assert_eq!(status(&url, ADMIN).await, Some(StatusCode::OK), "its data is there, and served");
+}
+
+#[tokio::test]
 async fn an_invalid_change_is_reported_and_changes_nothing() {
     let good = store_with_token("demo", ADMIN);
     let place = Place::new(&[("demo.yaml", &good)]);
@@ -162,6 +178,7 @@ async fn an_invalid_change_is_reported_and_changes_nothing() {
     let table: &[(&str, String, &str)] = &[
         ("an unknown field", good.clone() + "  replicaz: 1\n", "demo.yaml:14"),
         ("broken YAML", "a: [".to_owned(), "demo.yaml:2"),
+        ("an emptied file", String::new(), "demo.yaml: it is empty"),
         ("a Secret gone", store("demo", "  auth: {tokensSecretRef: {name: x}}\n"), "demo.yaml:7"),
         ("a bad origin", good.clone() + "  cors: {allowedOrigins: [nowhere]}\n", "demo.yaml:14"),
     ];

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use super::harness::{ADMIN, eventually};
 use super::process::{Place, sidecar};
-use super::raw::{Request, get, put};
+use super::raw::{Connection, Request, get, put};
 
 fn with(request: Request, token: &str) -> Request {
     request.header("Authorization", &format!("Bearer {token}"))
@@ -121,6 +121,23 @@ async fn sigterm_ends_with_0_and_everything_is_there_after_a_restart() {
     let process = place.start().await;
     let read = with(get("/"), ADMIN).send(process.address).await;
     assert_eq!((read.text().as_str(), read.etag()), ("[1]", tag));
+}
+
+#[tokio::test]
+async fn connections_leave_descriptors_for_the_volume_and_the_probes() {
+    let place = Place::new();
+    let process = place.start_with_descriptors(64).await;
+    let mut client = Connection::open(process.address).await;
+    let mut idle = Vec::new();
+    for _ in 0..100 {
+        idle.push(Connection::open(process.address).await);
+    }
+    for _ in 0..3 {
+        client.send(&with(put("/", "{}"), ADMIN).bytes()).await;
+        let written = client.answer(false).await.expect("an answer");
+        assert_eq!(written.status, 200, "{}", written.text());
+    }
+    assert_eq!(get("/readyz").send(process.management).await.status, 200);
 }
 
 #[tokio::test]

@@ -58,9 +58,29 @@ impl Place {
 
     /// Starts `serve` and waits until its ports are open.
     pub(crate) async fn start(&self) -> Process {
+        self.start_by(self.serve()).await
+    }
+
+    /// The same, where the process may have only so many files and sockets open.
+    pub(crate) async fn start_with_descriptors(&self, most: u32) -> Process {
+        let serve = self.serve();
+        let serve = serve.as_std();
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\"")])
+            .arg(serve.get_program())
+            .args(serve.get_args())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        self.start_by(shell).await
+    }
+
+    async fn start_by(&self, mut serve: Command) -> Process {
         let ready = self.path("ready.json");
         let _ = std::fs::remove_file(&ready);
-        let mut child = self.serve().spawn().expect("it starts");
+        let mut child = serve.spawn().expect("it starts");
         let (address, management) = eventually("the ready file appears", async || {
             if let Some(status) = child.try_wait().expect("a child") {
                 let mut text = String::new();
