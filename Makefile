@@ -64,7 +64,7 @@ fmt: ## Format the code
 	cargo fmt --all
 
 .PHONY: crds
-crds: ## Write crds/yaml from the types
+crds: ## Write crds/yaml and docs/resources.md from the types
 	cargo run --quiet --package stowage-crds --bin crdgen
 
 .PHONY: bench
