@@ -10,7 +10,7 @@ use std::process::Command;
 
 use futures_util::FutureExt;
 use stowage_store::{
-    Key, OpenError, Patch, Preconditions, Store, StoreError, VolumeOptions, VolumeStore,
+    Key, OpenError, Operation, Patch, Preconditions, Store, StoreError, VolumeOptions, VolumeStore,
 };
 use tempfile::TempDir;
 
@@ -135,12 +135,21 @@ async fn on_a_full_volume() {
     let store = open(&root).expect("a full volume opens");
     assert_eq!(store.get(&kept).await.expect("a get").expect("the document"), before);
 
+    // A namespace is emptied by a write, and that is the way out where there is nothing else.
+    let clear = || Patch { operations: vec![Operation::Clear], ..Patch::default() };
+    for version in 2..=3 {
+        let cleared = store.patch(&shared, clear()).await.expect("deletes go on");
+        assert_eq!((cleared.namespace.version(), cleared.namespace.len()), (version, 0));
+    }
+    let again = put(&store, &document("again"), 100_000).await;
+    assert!(matches!(again, Err(StoreError::OutOfSpace)), "nobody else gets that room: {again:?}");
+
     for key in &fillers {
         assert!(store.delete(key, none()).await.expect("deletes go on"), "{key} was there");
     }
     put(&store, &kept, 2_000).await.expect("writes resume when there is room");
     let patched = store.patch(&shared, patch(2_000)).await.expect("patches too");
-    assert_eq!(patched.namespace.version(), 2);
+    assert_eq!(patched.namespace.version(), 4);
 }
 
 #[tokio::test]
