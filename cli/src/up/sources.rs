@@ -11,7 +11,7 @@ use stowage_config::SyncConfig;
 use stowage_sidecar::runtimes;
 use stowage_sidecar::settings::Settings;
 use stowage_store::{Name, NameKind, Store, StoreError};
-use stowage_sync::{ConfigSet, Published, Publisher};
+use stowage_sync::{ConfigSet, Machine, Published, Publisher};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -46,8 +46,16 @@ pub(crate) struct BranchPlan {
     pub(crate) config: SyncConfig,
     /// Secrets and ConfigMaps as the files that `config` names.
     pub(crate) files: BTreeMap<PathBuf, Vec<u8>>,
-    /// The directory that holds those files alone.
+    /// The directory that holds those files, and what is fetched, alone.
     pub(crate) directory: PathBuf,
+}
+
+impl BranchPlan {
+    /// Where a sync fetches to. It writes credentials for git there, which a kill leaves: here
+    /// the next start sweeps them away.
+    fn scratch(&self) -> PathBuf {
+        self.directory.join("fetch")
+    }
 }
 
 /// When a sync may run.
@@ -84,6 +92,7 @@ impl SyncedBranch {
         let cancel = CancellationToken::new();
         let job = Job {
             log: SyncLog::new(subject, plan.environment.clone()),
+            machine: Machine { scratch: plan.scratch(), ..Machine::from_env() },
             config: plan.config.clone(),
             interval: plan.interval,
             publisher: LocalPublisher { store: served.store(), settings: served.settings() },
@@ -121,6 +130,7 @@ fn write_files(plan: &BranchPlan) -> Result<(), (PathBuf, io::Error)> {
         move |error| (path, error)
     };
     private_file::remove_dir(&plan.directory).map_err(at(&plan.directory))?;
+    private_file::make_dir(&plan.scratch()).map_err(at(&plan.scratch()))?;
     for (path, content) in &plan.files {
         if let Some(parent) = path.parent() {
             private_file::make_dir(parent).map_err(at(parent))?;
@@ -132,6 +142,7 @@ fn write_files(plan: &BranchPlan) -> Result<(), (PathBuf, io::Error)> {
 
 struct Job {
     log: SyncLog,
+    machine: Machine,
     config: SyncConfig,
     interval: Duration,
     publisher: LocalPublisher,
@@ -144,7 +155,7 @@ impl Job {
         self.when.released.cancelled().await;
         // The semaphore is never closed, so the loop ends by cancellation only.
         while let Ok(slot) = self.when.slots.acquire().await {
-            let report = stowage_sync::sync(&self.config, &self.publisher).await;
+            let report = stowage_sync::sync_on(&self.machine, &self.config, &self.publisher).await;
             drop(slot);
             self.log.record(&report);
             let wait = schedule::next_wait(self.interval, schedule::random());

@@ -163,6 +163,7 @@ impl Up {
         let mut child = Command::new(env!("CARGO_BIN_EXE_stowage"))
             .args(arguments)
             .env_remove("RUST_LOG")
+            .env("TMPDIR", ready_file.parent().unwrap())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
