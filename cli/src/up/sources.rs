@@ -10,11 +10,7 @@ use stowage_config::SyncConfig;
 use stowage_sidecar::runtimes;
 use stowage_sidecar::settings::Settings;
 use stowage_store::{Name, NameKind, Store, StoreError};
-<<<<<<< HEAD
-use stowage_sync::{ConfigSet, PublishError, Published, Publisher};
-=======
-use stowage_sync::{ConfigSet, Machine, Published, Publisher};
->>>>>>> h-break
+use stowage_sync::{ConfigSet, Machine, PublishError, Published, Publisher};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -28,43 +24,6 @@ use crate::exit::{Failure, io_failure};
 /// How many syncs may run at once: each runs git and holds a set in memory.
 pub(crate) const CONCURRENT_SYNCS_MAX: usize = 4;
 
-<<<<<<< HEAD
-=======
-/// What identifies a branch of a source in a Store.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct BranchKey {
-    /// The RuntimeConfigSource's name.
-    pub(crate) source: String,
-    /// The branch.
-    pub(crate) branch: String,
-    /// The Store that serves it.
-    pub(crate) store: String,
-}
-
-/// How a branch is synced. Holds secrets, so it cannot be printed.
-#[derive(Clone, PartialEq)]
-pub(crate) struct BranchPlan {
-    /// The word in brackets in every line about it.
-    pub(crate) environment: Option<String>,
-    /// From the end of one sync to the start of the next.
-    pub(crate) interval: Duration,
-    /// What `stowage_sync::sync` takes.
-    pub(crate) config: SyncConfig,
-    /// Secrets and ConfigMaps as the files that `config` names.
-    pub(crate) files: BTreeMap<PathBuf, Vec<u8>>,
-    /// The directory that holds those files, and what is fetched, alone.
-    pub(crate) directory: PathBuf,
-}
-
-impl BranchPlan {
-    /// Where a sync fetches to. It writes credentials for git there, which a kill leaves: here
-    /// the next start sweeps them away.
-    fn scratch(&self) -> PathBuf {
-        self.directory.join("fetch")
-    }
-}
-
->>>>>>> h-break
 /// When a sync may run.
 pub(crate) struct SyncsWhen {
     /// Cancelled once syncs may begin at all.
