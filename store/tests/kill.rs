@@ -4,44 +4,31 @@
 //! changed. That a sync comes before the answer is shown by the tests beside the engine.
 
 #[path = "support/keys.rs"]
+#[expect(dead_code, reason = "it is the other process that sets members")]
 mod keys;
+#[path = "support/writes.rs"]
+mod writes;
 
 use std::collections::BTreeSet;
-use std::env;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use stowage_store::{Patch, Preconditions, Store, VolumeOptions, VolumeStore};
+use stowage_store::{Store, VolumeOptions, VolumeStore};
 use tempfile::TempDir;
 
-use keys::{document, namespace, set};
+use keys::{document, namespace};
+use writes::{WRITERS, document_after, padded};
 
 const ROUNDS: u64 = 50;
-const WRITERS: usize = 4;
 
 /// Sequence numbers of a round start here times its number, so that none comes twice.
 const ROUND: u64 = 1_000_000;
-
-const DIRECTORY: &str = "STOWAGE_TEST_DIRECTORY";
-const FIRST: &str = "STOWAGE_TEST_FIRST";
-
-/// What a writer's document is after its write of this number; every fifth one deletes it.
-fn document_after(sequence: u64) -> Option<String> {
-    (!sequence.is_multiple_of(5)).then(|| padded(sequence))
-}
-
-/// Long enough to take several pages, and different at each end, so that a part would show.
-fn padded(sequence: u64) -> String {
-    let length = usize::try_from(sequence * 7_919 % 50_000).unwrap_or_default();
-    format!("{sequence}:{}:{sequence}", "x".repeat(length))
-}
 
 fn random(below: u64) -> u64 {
     RandomState::new().hash_one(()) % below
@@ -77,8 +64,7 @@ impl Known {
                 self.writers[writer as usize].member = sequence;
                 self.version = self.version.max(version);
             }
-            // The test harness of the process talks too.
-            _ => return,
+            _ => panic!("expected an acknowledgement, got {line:?}"),
         }
         self.writes += 1;
     }
@@ -144,10 +130,10 @@ fn check_files(directory: &Path) {
 
 /// Lets a process write, kills it, and returns the lines that it had printed by then.
 fn write_and_kill(directory: &Path, first: u64) -> Vec<String> {
-    let mut child = Command::new(env::current_exe().expect("this program"))
-        .args(["--exact", "--ignored", "--nocapture", "writes_until_it_is_killed"])
-        .env(DIRECTORY, directory)
-        .env(FIRST, first.to_string())
+    let mut child = Command::new(env!("CARGO_BIN_EXE_stowage-store-child"))
+        .arg("write")
+        .arg(directory)
+        .arg(first.to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -205,42 +191,4 @@ fn after_50_kills_every_acknowledged_write_is_there_and_none_is_half_there() {
         known.check(directory.path(), first);
     }
     assert!(known.writes > ROUNDS, "only {} writes in {ROUNDS} rounds", known.writes);
-}
-
-#[test]
-#[ignore = "the process that the test above starts and kills"]
-fn writes_until_it_is_killed() {
-    let variable = |name| env::var(name).expect("the test above sets it");
-    let directory = variable(DIRECTORY);
-    let first: u64 = variable(FIRST).parse().expect("a number");
-    // The harness may have begun a line.
-    println!();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.expect("a runtime").block_on(async {
-        let store = VolumeStore::open(Path::new(&directory), &VolumeOptions::default());
-        let store = Arc::new(store.expect("the directory opens after a kill"));
-        let writers = (0..WRITERS).map(|i| tokio::spawn(write_on(Arc::clone(&store), i, first)));
-        for writer in futures_util::future::join_all(writers).await {
-            writer.expect("a writer that does not stop");
-        }
-    });
-}
-
-async fn write_on(store: Arc<VolumeStore>, writer: usize, first: u64) {
-    let key = document(&writer.to_string());
-    for sequence in first.. {
-        match document_after(sequence) {
-            Some(body) => {
-                store.put(&key, body.into(), Preconditions::none()).await.expect("a put");
-            }
-            None => {
-                store.delete(&key, Preconditions::none()).await.expect("a delete");
-            }
-        }
-        println!("document {writer} {sequence}");
-        let operations = vec![set(&writer.to_string(), &format!("\"{}\"", padded(sequence)))];
-        let patch = Patch { operations, ..Patch::default() };
-        let patched = store.patch(&namespace("shared"), patch).await.expect("a patch");
-        println!("member {writer} {sequence} {}", patched.namespace.version());
-    }
 }

@@ -5,13 +5,13 @@ use crate::fetch::FetchError;
 use crate::git::GitError;
 use crate::name::NameRefused;
 use crate::reason::Reason;
-use crate::report::InvalidFile;
-use crate::schema::SchemaUnusable;
+use crate::report::{InvalidFile, Outcome, PublishError};
 use crate::select::SelectError;
 use crate::tree::TreeError;
 use crate::url::UrlRefused;
+use crate::validate::SchemaUnusable;
 
-/// Why the set that was served before stays.
+/// Why no new set is served, or why that is not known.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(transparent)]
@@ -35,8 +35,15 @@ pub(crate) enum Failure {
     Invalid { count: usize, files: Vec<InvalidFile> },
     #[error("{stage} was not done within {timeout}: look at the server, or raise the timeout")]
     TimedOut { stage: Stage, timeout: String },
-    #[error("the set could not be published: {0}")]
-    Publish(String),
+    #[error("{what}: {0}", what = was_published(.0))]
+    Publish(PublishError),
+}
+
+fn was_published(error: &PublishError) -> &'static str {
+    match error {
+        PublishError::Refused(_) => "the set could not be published",
+        PublishError::Unknown(_) => "it is unknown whether the set was published",
+    }
 }
 
 impl From<TreeError> for Failure {
@@ -49,6 +56,15 @@ impl From<TreeError> for Failure {
 }
 
 impl Failure {
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Invalid { .. } => Outcome::Invalid,
+            Self::Publish(PublishError::Unknown(_))
+            | Self::TimedOut { stage: Stage::Publishing, .. } => Outcome::Unknown,
+            _ => Outcome::Failed,
+        }
+    }
+
     pub(crate) fn reason(&self) -> Reason {
         match self {
             Self::Name(_) => Reason::NameRefused,

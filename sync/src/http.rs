@@ -13,7 +13,7 @@ use reqwest::{Client, Method, Response, StatusCode, Url, redirect};
 use stowage_config::SyncTarget;
 use tokio::time::{Instant, sleep};
 
-use crate::report::{ConfigSet, Published};
+use crate::report::{ConfigSet, PublishError, Published};
 use crate::secret::redact;
 use crate::{Publisher, text::shorten};
 
@@ -98,14 +98,18 @@ impl HttpPublisher {
     }
 
     /// Sends a request until it is answered for good.
+    ///
+    /// # Errors
+    /// [`PublishError::Unknown`] where a connection was lost after a write may have been sent.
     async fn send(
         &self,
         method: Method,
         url: &Url,
         headers: &HeaderMap,
         body: Bytes,
-    ) -> Result<Response, String> {
+    ) -> Result<Response, PublishError> {
         let mut pause = BACK_OFF_FIRST;
+        let mut give_up: fn(String) -> PublishError = PublishError::Refused;
         loop {
             let sent = self
                 .client
@@ -121,10 +125,15 @@ impl HttpPublisher {
                     (refusal(response).await, asked.unwrap_or(pause))
                 }
                 Ok(response) => return Ok(response),
-                Err(error) => (unreachable_because(&error), pause),
+                Err(error) => {
+                    if !method.is_safe() && !error.is_connect() {
+                        give_up = PublishError::Unknown;
+                    }
+                    (unreachable_because(&error), pause)
+                }
             };
             if Instant::now() + wait >= self.deadline {
-                return Err(why);
+                return Err(give_up(why));
             }
             tracing::debug!(%why, ?wait, "the store is asked again");
             sleep(wait).await;
@@ -135,25 +144,40 @@ impl HttpPublisher {
 
 #[async_trait]
 impl Publisher for HttpPublisher {
-    async fn publish(&self, set: &ConfigSet) -> Result<Published, String> {
-        let url = self.url(set)?;
-        let headers = self.headers()?;
+    async fn publish(&self, set: &ConfigSet) -> Result<Published, PublishError> {
+        use PublishError::{Refused, Unknown};
+        let url = self.url(set).map_err(Refused)?;
+        let headers = self.headers().map_err(Refused)?;
         // Compared with the tag afterwards, which also holds when an answer gets lost and the
         // repeated request changes nothing any more.
         let before = self.send(Method::HEAD, &url, &headers, Bytes::new()).await?;
         let before = before.status().is_success().then(|| etag(&before)).flatten();
-        let body = serde_json::to_vec(set).map_err(|e| format!("the set is no JSON: {e}"))?;
+        let body =
+            serde_json::to_vec(set).map_err(|e| Refused(format!("the set is no JSON: {e}")))?;
         let answer = self.send(Method::PUT, &url, &headers, body.into()).await?;
-        if !answer.status().is_success() {
-            return Err(refusal(answer).await);
+        let status = answer.status();
+        if !status.is_success() {
+            let why = refusal(answer).await;
+            return Err(if leaves_open(status) { Unknown(why) } else { Refused(why) });
         }
-        let etag = etag(&answer).ok_or("the store answered without an ETag: is it a store?")?;
+        let etag = etag(&answer).ok_or_else(|| {
+            Unknown("the store answered without an ETag: is it a store?".to_owned())
+        })?;
         Ok(Published { changed: before.as_ref() != Some(&etag), etag })
     }
 }
 
 fn is_busy(status: StatusCode) -> bool {
     matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+}
+
+/// Whether the write may have been applied all the same: a store says 500 where it does not know,
+/// and what stands between says 502 or 504 where it lost the answer.
+fn leaves_open(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::INTERNAL_SERVER_ERROR | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT
+    )
 }
 
 /// RFC 9110 §10.2.3, in seconds; a date is not used by any store.

@@ -31,7 +31,9 @@ mod workspace;
 
 pub use http::{HttpPublisher, TargetRefused};
 pub use machine::Machine;
-pub use report::{ConfigFile, ConfigSet, FileError, InvalidFile, Outcome, Published, SyncReport};
+pub use report::{
+    ConfigFile, ConfigSet, FileError, InvalidFile, Outcome, PublishError, Published, SyncReport,
+};
 pub use run::sync_on;
 
 use async_trait::async_trait;
@@ -43,8 +45,8 @@ pub trait Publisher: Send + Sync {
     /// Replaces the set; readers see the old one or the new one.
     ///
     /// # Errors
-    /// A sentence for a person, without secrets; the old set is then still served.
-    async fn publish(&self, set: &ConfigSet) -> Result<Published, String>;
+    /// [`PublishError`] says whether the old set is certainly still served.
+    async fn publish(&self, set: &ConfigSet) -> Result<Published, PublishError>;
 }
 
 /// Runs one sync with the programs and the temporary directory of the environment.

@@ -36,6 +36,17 @@ pub struct Published {
     pub etag: String,
 }
 
+/// Why a set was not published, in a sentence for a person without secrets.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// It was not: the old set is still served.
+    #[error("{0}")]
+    Refused(String),
+    /// It may have been: the answer was lost, or said so. Publishing it again is harmless.
+    #[error("{0}")]
+    Unknown(String),
+}
+
 /// How a sync ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
@@ -47,6 +58,9 @@ pub enum Outcome {
     Invalid,
     /// The fetch, a limit, the schema or the publishing failed; the old set is served.
     Failed,
+    /// The answer to the publishing was lost: the old set is served, or the new one. The next
+    /// sync settles it.
+    Unknown,
 }
 
 /// One fault in a file.

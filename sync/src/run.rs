@@ -18,11 +18,11 @@ use crate::reason::Reason;
 use crate::report::{
     ConfigFile, ConfigSet, FileError, InvalidFile, Outcome, Published, SyncReport,
 };
-use crate::schema::{self, SCHEMA_BYTES_MAX, SchemaPlan, SchemaUnusable};
+use crate::schema::{self, SCHEMA_BYTES_MAX, SchemaPlan};
 use crate::select::{Blob, Patterns, SelectError, Selection, Selector};
 use crate::tree::{Blobs, list};
 use crate::url::RepositoryUrl;
-use crate::validate::Validator;
+use crate::validate::{SchemaUnusable, Validator};
 
 /// The most invalid files that a report holds; the message counts them all.
 const INVALID_FILES_MAX: usize = 50;
@@ -219,10 +219,7 @@ fn report(
             Reason::Unchanged,
             served("holds what was served already", progress.files),
         ),
-        Err(failure @ Failure::Invalid { .. }) => {
-            (Outcome::Invalid, failure.reason(), failure.to_string())
-        }
-        Err(failure) => (Outcome::Failed, failure.reason(), failure.to_string()),
+        Err(failure) => (failure.outcome(), failure.reason(), failure.to_string()),
     };
     let (etag, invalid) = match result {
         Ok(published) => (Some(published.etag), Vec::new()),

@@ -7,15 +7,10 @@ use std::path::Path;
 use stowage_config::{Schema, SchemaSource};
 
 use crate::parse::{Format, parse};
-use crate::validate::Validator;
+use crate::validate::{SchemaUnusable, Validator};
 
 /// Compiling takes memory in proportion; no schema that people wrote is larger.
 pub(crate) const SCHEMA_BYTES_MAX: u64 = 1 << 20;
-
-/// The schema cannot be used; says why.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the schema cannot be used: {0}")]
-pub(crate) struct SchemaUnusable(pub(crate) String);
 
 /// What is known of the schema before the fetch.
 #[derive(Debug)]

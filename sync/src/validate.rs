@@ -4,7 +4,6 @@ use jsonschema::{PatternOptions, Retrieve, Uri};
 use serde_json::Value;
 
 use crate::report::FileError;
-use crate::schema::SchemaUnusable;
 use crate::text::shorten;
 
 /// The most faults that are reported of one file.
@@ -13,6 +12,11 @@ const MESSAGE_CHARS_MAX: usize = 300;
 /// A relative reference needs something to be relative to before it can be refused.
 const BASE_URI: &str = "schema:/";
 const PATTERN_BYTES_MAX: usize = 1 << 20;
+
+/// The schema cannot be used; says why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the schema cannot be used: {0}")]
+pub(crate) struct SchemaUnusable(pub(crate) String);
 
 /// A schema that is ready to be held against configs.
 #[derive(Debug)]

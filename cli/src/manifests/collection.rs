@@ -13,6 +13,7 @@ use super::problem::Problem;
 use super::resources::{ConfigMap, Located, Manifests, ObjectName, Secret};
 use super::schema::Schemas;
 use super::structure;
+use super::suggest::did_you_mean;
 use super::yaml::Content;
 
 /// A resource that is in order on its own.
@@ -44,6 +45,18 @@ impl Collection {
     /// The names of a kind.
     pub(super) fn names(&self, kind: Kind) -> impl Iterator<Item = &ObjectName> {
         self.declared.keys().filter(move |(known, _)| *known == kind).map(|(_, name)| name)
+    }
+
+    /// That there is no such resource beside the one that refers to it.
+    pub(super) fn missing(&self, kind: Kind, wanted: &ObjectName) -> String {
+        let ObjectName { namespace, name } = wanted;
+        let beside = self.names(kind).filter(|known| known.namespace == *namespace);
+        let near = did_you_mean(name, beside.map(|known| &*known.name));
+        let elsewhere = self.names(kind).find(|known| known.name == *name).map(|known| {
+            format!("one stands in the namespace {}, which cannot be referred to", known.namespace)
+        });
+        let advice = near.or(elsewhere).unwrap_or_else(|| "add it to the manifests".to_owned());
+        format!("there is no {} {name} in the namespace {namespace}: {advice}", kind.name())
     }
 
     /// Checks a document and keeps it where it is in order.

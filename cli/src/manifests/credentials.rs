@@ -10,7 +10,6 @@ use super::collection::{Collection, Found};
 use super::data::secret_key_path;
 use super::kind::Kind;
 use super::problem::Problem;
-use super::references::missing;
 use super::resources::{ObjectName, Secret};
 
 /// The tokens of every Store.
@@ -70,7 +69,7 @@ fn secret<'a>(
     let wanted = ObjectName { namespace: from.namespace.clone(), name: name.to_owned() };
     let found = all.secrets.iter().find(|secret| secret.name == wanted);
     if found.is_none() && !all.declares(Kind::Secret, &wanted) {
-        return Err(missing(all, Kind::Secret, &wanted));
+        return Err(all.missing(Kind::Secret, &wanted));
     }
     Ok(found)
 }

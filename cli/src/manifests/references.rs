@@ -8,7 +8,6 @@ use super::collection::{Collection, Found};
 use super::kind::Kind;
 use super::problem::Problem;
 use super::resources::ObjectName;
-use super::suggest::did_you_mean;
 use super::{credentials, source_schema};
 
 /// Every problem between resources.
@@ -31,18 +30,6 @@ pub(super) fn check(all: &Collection) -> Vec<Problem> {
     problems
 }
 
-/// That there is no such resource beside the one that refers to it.
-pub(super) fn missing(all: &Collection, kind: Kind, wanted: &ObjectName) -> String {
-    let ObjectName { namespace, name } = wanted;
-    let beside = all.names(kind).filter(|known| known.namespace == *namespace);
-    let near = did_you_mean(name, beside.map(|known| &*known.name));
-    let elsewhere = all.names(kind).find(|known| known.name == *name).map(|known| {
-        format!("one stands in the namespace {}, which cannot be referred to", known.namespace)
-    });
-    let advice = near.or(elsewhere).unwrap_or_else(|| "add it to the manifests".to_owned());
-    format!("there is no {} {name} in the namespace {namespace}: {advice}", kind.name())
-}
-
 fn store_problem(
     all: &Collection,
     from: &ObjectName,
@@ -51,7 +38,7 @@ fn store_problem(
 ) -> Option<String> {
     let wanted = ObjectName { namespace: from.namespace.clone(), name: store.to_owned() };
     let Some(found) = all.stores.iter().find(|store| store.name == wanted) else {
-        return (!all.declares(Kind::Store, &wanted)).then(|| missing(all, Kind::Store, &wanted));
+        return (!all.declares(Kind::Store, &wanted)).then(|| all.missing(Kind::Store, &wanted));
     };
     let serves = found.resource.spec.served_contracts().contains(&contract);
     (!serves).then(|| {

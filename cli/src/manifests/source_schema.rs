@@ -7,7 +7,6 @@ use stowage_crds::{RuntimeConfigSource, SchemaSource};
 use super::collection::{Collection, Found};
 use super::kind::Kind;
 use super::problem::Problem;
-use super::references::missing;
 use super::resources::ObjectName;
 
 /// A relative reference needs something to be relative to before it can be refused.
@@ -42,7 +41,7 @@ fn in_config_map(
         if all.declares(Kind::ConfigMap, &wanted) {
             return Ok(());
         }
-        let message = missing(all, Kind::ConfigMap, &wanted);
+        let message = all.missing(Kind::ConfigMap, &wanted);
         return Err(("spec.schema.configMapRef.name", message));
     };
     let place = found.document.place();

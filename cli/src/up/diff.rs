@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::plan::{OnRemoval, Plan};
-use super::sources::BranchKey;
+use super::plan::{BranchKey, OnRemoval, Plan};
 
 /// The steps, in the order in which they are taken.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -84,8 +83,7 @@ mod tests {
 
     use stowage_config::{Access, Contract, SidecarConfig, SyncConfig};
 
-    use super::super::plan::{Credentials, NamespacePlan, StorePlan};
-    use super::super::sources::BranchPlan;
+    use super::super::plan::{BranchPlan, Credentials, NamespacePlan, StorePlan};
     use super::*;
 
     fn config(store: &str) -> SidecarConfig {

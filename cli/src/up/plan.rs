@@ -2,10 +2,10 @@
 //! a [`Plan`] and never looks at a manifest again.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use stowage_config::{Access, Contract, SidecarConfig, Token, TokenGrant};
-
-use super::sources::{BranchKey, BranchPlan};
+use stowage_config::{Access, Contract, SidecarConfig, SyncConfig, Token, TokenGrant};
 
 /// Everything that should be served and synced.
 #[derive(Clone, Default, PartialEq)]
@@ -105,5 +105,39 @@ impl Plan {
     /// The names of the Stores, in order.
     pub(crate) fn store_names(&self) -> Vec<&str> {
         self.stores.iter().map(|store| store.name.as_str()).collect()
+    }
+}
+
+/// What identifies a branch of a source in a Store.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct BranchKey {
+    /// The RuntimeConfigSource's name.
+    pub(crate) source: String,
+    /// The branch.
+    pub(crate) branch: String,
+    /// The Store that serves it.
+    pub(crate) store: String,
+}
+
+/// How a branch is synced. Holds secrets, so it cannot be printed.
+#[derive(Clone, PartialEq)]
+pub(crate) struct BranchPlan {
+    /// The word in brackets in every line about it.
+    pub(crate) environment: Option<String>,
+    /// From the end of one sync to the start of the next.
+    pub(crate) interval: Duration,
+    /// What `stowage_sync::sync` takes.
+    pub(crate) config: SyncConfig,
+    /// Secrets and ConfigMaps as the files that `config` names.
+    pub(crate) files: BTreeMap<PathBuf, Vec<u8>>,
+    /// The directory that holds those files, and what is fetched, alone.
+    pub(crate) directory: PathBuf,
+}
+
+impl BranchPlan {
+    /// Where a sync fetches to. It writes credentials for git there, which a kill leaves: here
+    /// the next start sweeps them away.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.directory.join("fetch")
     }
 }

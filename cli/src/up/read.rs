@@ -12,8 +12,7 @@ use kube::ResourceExt;
 
 use super::addresses;
 use super::data_dir::RESERVED;
-use super::plan::Plan;
-use super::sources::BranchKey;
+use super::plan::{BranchKey, Plan};
 use crate::args::UpArgs;
 use crate::exit::Failure;
 use crate::manifests::{self, Located, Manifests, Origin, Problem, Problems};

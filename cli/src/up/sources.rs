@@ -1,6 +1,5 @@
 //! One branch of one source, synced into its Store again and again.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,11 +10,12 @@ use stowage_config::SyncConfig;
 use stowage_sidecar::runtimes;
 use stowage_sidecar::settings::Settings;
 use stowage_store::{Name, NameKind, Store, StoreError};
-use stowage_sync::{ConfigSet, Machine, Published, Publisher};
+use stowage_sync::{ConfigSet, Machine, PublishError, Published, Publisher};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::plan::BranchPlan;
 use super::served::ServedStore;
 use super::sync_log::SyncLog;
 use super::{private_file, schedule};
@@ -23,40 +23,6 @@ use crate::exit::{Failure, io_failure};
 
 /// How many syncs may run at once: each runs git and holds a set in memory.
 pub(crate) const CONCURRENT_SYNCS_MAX: usize = 4;
-
-/// What identifies a branch of a source in a Store.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct BranchKey {
-    /// The RuntimeConfigSource's name.
-    pub(crate) source: String,
-    /// The branch.
-    pub(crate) branch: String,
-    /// The Store that serves it.
-    pub(crate) store: String,
-}
-
-/// How a branch is synced. Holds secrets, so it cannot be printed.
-#[derive(Clone, PartialEq)]
-pub(crate) struct BranchPlan {
-    /// The word in brackets in every line about it.
-    pub(crate) environment: Option<String>,
-    /// From the end of one sync to the start of the next.
-    pub(crate) interval: Duration,
-    /// What `stowage_sync::sync` takes.
-    pub(crate) config: SyncConfig,
-    /// Secrets and ConfigMaps as the files that `config` names.
-    pub(crate) files: BTreeMap<PathBuf, Vec<u8>>,
-    /// The directory that holds those files, and what is fetched, alone.
-    pub(crate) directory: PathBuf,
-}
-
-impl BranchPlan {
-    /// Where a sync fetches to. It writes credentials for git there, which a kill leaves: here
-    /// the next start sweeps them away.
-    fn scratch(&self) -> PathBuf {
-        self.directory.join("fetch")
-    }
-}
 
 /// When a sync may run.
 pub(crate) struct SyncsWhen {
@@ -175,18 +141,21 @@ struct LocalPublisher {
 
 #[async_trait]
 impl Publisher for LocalPublisher {
-    async fn publish(&self, set: &ConfigSet) -> Result<Published, String> {
+    async fn publish(&self, set: &ConfigSet) -> Result<Published, PublishError> {
+        use PublishError::Refused;
         let limit = self.settings.borrow().limits.max_runtime_set_bytes.bytes();
-        let weight = body_bytes(set).map_err(|e| format!("the set cannot be encoded: {e}"))?;
+        let weight =
+            body_bytes(set).map_err(|e| Refused(format!("the set cannot be encoded: {e}")))?;
         if weight > limit {
-            return Err(format!(
+            return Err(Refused(format!(
                 "the set is {weight} bytes, and the Store takes {limit}; raise its \
                  limits.maxRuntimeSetBytes or include fewer files"
-            ));
+            )));
         }
         let repository =
-            Name::parse(NameKind::Repository, &set.repo_id).map_err(|e| e.to_string())?;
-        let branch = Name::parse(NameKind::Branch, &set.branch).map_err(|e| e.to_string())?;
+            Name::parse(NameKind::Repository, &set.repo_id).map_err(|e| Refused(e.to_string()))?;
+        let branch =
+            Name::parse(NameKind::Branch, &set.branch).map_err(|e| Refused(e.to_string()))?;
         let replaced =
             runtimes::replace(&*self.store, &repository, &branch, &set.revision, set.files.clone())
                 .await
@@ -212,11 +181,12 @@ fn body_bytes(set: &ConfigSet) -> serde_json::Result<u64> {
     Ok(counter.0)
 }
 
-fn explain(error: &StoreError) -> String {
+fn explain(error: &StoreError) -> PublishError {
     match error {
-        StoreError::OutOfSpace => {
-            "the disk with the data directory is full; make room there".to_owned()
-        }
-        other => format!("the store did not take the set: {other}"),
+        StoreError::OutOfSpace => PublishError::Refused(
+            "the disk with the data directory is full; make room there".to_owned(),
+        ),
+        StoreError::Indeterminate { reason } => PublishError::Unknown(reason.clone()),
+        other => PublishError::Refused(format!("the store did not take the set: {other}")),
     }
 }

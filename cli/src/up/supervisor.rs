@@ -14,10 +14,10 @@ use super::announce::{self, Shown};
 use super::credentials::{self, Resolved};
 use super::data_dir::DataDir;
 use super::diff::{self, Running, Steps};
-use super::plan::{OnRemoval, Plan};
+use super::plan::{BranchKey, OnRemoval, Plan};
 use super::ready_file::{ReadyFile, ReadyNamespace, ReadyStore};
 use super::served::{self, Ended, ServedStore};
-use super::sources::{BranchKey, CONCURRENT_SYNCS_MAX, SyncedBranch, SyncsWhen};
+use super::sources::{CONCURRENT_SYNCS_MAX, SyncedBranch, SyncsWhen};
 use super::{bindings, private_file};
 use crate::exit::Failure;
 

@@ -92,6 +92,10 @@ impl SyncLog {
                 report.message.trim_end_matches('.'),
                 self.what_stays()
             )],
+            Outcome::Unknown => vec![format!(
+                "{subject}: not known to be synced{environment}: {}; the next sync settles it",
+                report.message.trim_end_matches('.'),
+            )],
         };
         match report.outcome {
             Outcome::Published | Outcome::Unchanged => {
@@ -99,6 +103,10 @@ impl SyncLog {
                 self.quiet_revision = report.revision.clone();
             }
             Outcome::Invalid | Outcome::Failed => self.quiet_revision = None,
+            Outcome::Unknown => {
+                self.served = None;
+                self.quiet_revision = None;
+            }
         }
         lines
     }
@@ -176,6 +184,16 @@ mod tests {
             (
                 report(Outcome::Unchanged, Some("bbbbbbbbb"), 1),
                 &["source etl/main: unchanged, 1 file at bbbbbbb (production)"],
+            ),
+            (
+                report(Outcome::Unknown, Some("ddddddddd"), 1),
+                &["source etl/main: not known to be synced (production): the repository does \
+                   not exist; check the url; the next sync settles it"],
+            ),
+            (
+                report(Outcome::Failed, None, 0),
+                &["source etl/main: not synced (production): the repository does not exist; \
+                   check the url; what was served before stays"],
             ),
         ];
         for (report, expected) in steps {

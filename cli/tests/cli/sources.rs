@@ -107,6 +107,19 @@ async fn commits_are_served_and_an_invalid_one_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn a_commit_arrives_at_the_next_interval_without_being_asked_for() {
+    let place = Place::new(&[("demo.yaml", &store_with_token("demo", ADMIN))]);
+    let repository = Repository::new(place.path("etl"));
+    let shortest = source(&repository.0, "").replace("interval: 1h", "interval: 10s");
+    place.write("source.yaml", &shortest);
+    let first = repository.commit("runtime.yaml", "a: 1\n");
+    let up = place.ready(&["demo"]).await;
+    served_at(&up, &first).await;
+    let second = repository.commit("runtime.yaml", "a: 2\n");
+    assert_eq!(served_at(&up, &second).await, json!([["runtime.yaml", {"a": 2}]]));
+}
+
+#[tokio::test]
 async fn a_repository_that_is_not_there_is_reported_and_found_later() {
     let place = Place::new(&[("demo.yaml", &store_with_token("demo", ADMIN))]);
     let path = place.path("later");

@@ -117,9 +117,16 @@ impl Place {
             arguments.extend(["--listen".into(), format!("{store}=127.0.0.1:0")]);
         }
         arguments.extend(more.iter().map(|&a| a.to_owned()));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stowage"));
+        command.args(arguments);
+        self.start(command)
+    }
+
+    /// Starts a command that becomes `up` on this place.
+    pub(crate) fn start(&self, command: Command) -> Up {
         // What a killed process left would be taken for this one's.
         let _ = std::fs::remove_file(self.path("ready.json"));
-        Up::start(&arguments, self.path("ready.json"))
+        Up::start(command, self.path("ready.json"))
     }
 
     /// Starts `up` and waits until it is ready.
@@ -159,9 +166,8 @@ impl Output {
 }
 
 impl Up {
-    fn start(arguments: &[String], ready_file: PathBuf) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_stowage"))
-            .args(arguments)
+    fn start(mut command: Command, ready_file: PathBuf) -> Self {
+        let mut child = command
             .env_remove("RUST_LOG")
             .env("TMPDIR", ready_file.parent().unwrap())
             .stdin(Stdio::null())

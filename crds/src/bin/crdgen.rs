@@ -1,4 +1,5 @@
-//! Writes the CustomResourceDefinitions: to `crds/yaml/`, or all of them to standard output.
+//! Writes the CustomResourceDefinitions to `crds/yaml/` and their reference to
+//! `docs/resources.md`; or the definitions alone to standard output.
 
 use std::io::Write;
 use std::path::Path;
@@ -19,6 +20,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let name = definition.metadata.name.unwrap_or_default();
             std::fs::write(directory.join(format!("{name}.yaml")), text)?;
         }
+    }
+    if !to_stdout {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/resources.md");
+        std::fs::write(page, stowage_crds::reference())?;
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ pub(super) fn run(options: &SyncOptions) -> Result<ExitCode, Failure> {
     let report = runtime.block_on(run_configured(&config))?;
     let code = match report.outcome {
         Outcome::Published | Outcome::Unchanged => ExitCode::SUCCESS,
-        Outcome::Failed => ExitCode::FAILURE,
+        Outcome::Failed | Outcome::Unknown => ExitCode::FAILURE,
         Outcome::Invalid => ExitCode::from(INVALID_FILES),
     };
     let line = serde_json::to_string(&report)
@@ -58,5 +58,5 @@ async fn run_configured(config: &SyncConfig) -> Result<SyncReport, Failure> {
 }
 
 fn stopped() -> Failure {
-    Failure::Environment("the sync was stopped by a signal; the store serves what it served".into())
+    Failure::Environment("the sync was stopped by a signal before it was done".into())
 }

@@ -12,7 +12,6 @@ use stowage_config::Anonymous;
 use super::app::App;
 use super::caller::Caller;
 use super::problem::Problem;
-use super::router::no_such_path;
 use crate::auth::{Identity, Refusal};
 
 #[derive(Serialize)]
@@ -29,7 +28,7 @@ pub(crate) async fn storage_info(
     State(app): State<Arc<App>>,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    let Some(path) = &caller.settings.debug_path else { return Err(no_such_path()) };
+    let Some(path) = &caller.settings.debug_path else { return Err(Problem::no_such_path()) };
     match &caller.identity {
         Identity::Everyone | Identity::Anonymous(Anonymous::Read) => {}
         Identity::Token(token) if token.grant().namespaces.is_none() => {}

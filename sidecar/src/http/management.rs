@@ -12,7 +12,6 @@ use tokio::sync::Mutex;
 
 use super::app::App;
 use super::problem::Problem;
-use super::router::{method_not_allowed, no_such_path};
 
 /// How long one look at the store answers for.
 const CHECK_VALID: Duration = Duration::from_secs(1);
@@ -34,8 +33,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .fallback(async || no_such_path())
-        .method_not_allowed_fallback(async || method_not_allowed())
+        .fallback(async || Problem::no_such_path())
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .with_state(state)
 }
 

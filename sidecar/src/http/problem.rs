@@ -9,6 +9,7 @@ use http::header::{
     WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use stowage_store::{EntityTag, StoreError};
 
@@ -52,6 +53,20 @@ impl Problem {
     /// 404.
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    /// 404 for a path that is no route.
+    pub(crate) fn no_such_path() -> Self {
+        Self::not_found("there is no such path here")
+    }
+
+    /// 405; the router adds `Allow`.
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "this path does not take this method; Allow says which it takes",
+        )
     }
 
     /// 412 with the current tag; `None` where nothing stands there.
@@ -112,6 +127,17 @@ impl Problem {
             .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
+    /// 500 to a write of which it is unknown whether it was applied. Not 503: that says it was
+    /// not, and with `Retry-After` a client may send it again unseen.
+    pub(crate) fn indeterminate() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "indeterminate",
+            "it is unknown whether the write was applied; read the current state before writing \
+             again",
+        )
+    }
+
     /// 500 without a word about why: the log has it.
     pub(crate) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "")
@@ -150,17 +176,34 @@ impl Problem {
     }
 }
 
+/// The body, its members in the order of RFC 9457 §3.1.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    title: &'a str,
+    status: u16,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    detail: &'a str,
+    error: &'a str,
+    #[serde(flatten)]
+    members: &'a Map<String, Value>,
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Parts { status, error, detail, headers, mut members } = *self.0;
-        members.insert("type".into(), "about:blank".into());
-        members.insert("title".into(), status.canonical_reason().unwrap_or("Error").into());
-        members.insert("status".into(), status.as_u16().into());
-        members.insert("error".into(), error.into());
-        if !detail.is_empty() {
-            members.insert("detail".into(), detail.into());
-        }
-        let mut response = Response::new(Body::from(Value::Object(members).to_string()));
+        let Parts { status, error, detail, headers, members } = *self.0;
+        let document = Document {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: &detail,
+            error,
+            members: &members,
+        };
+        // A map with text for keys always encodes.
+        let mut response =
+            Response::new(Body::from(serde_json::to_vec(&document).unwrap_or_default()));
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
@@ -217,6 +260,10 @@ impl From<StoreError> for Problem {
                 tracing::warn!(%error, "a request was refused");
                 Self::unavailable("the store takes no more work right now; try again")
             }
+            StoreError::Indeterminate { .. } => {
+                tracing::error!(%error, "a write was cut short");
+                Self::indeterminate()
+            }
             StoreError::Io(_) => {
                 tracing::error!(%error, "the store's medium refused");
                 Self::unavailable("the store cannot reach its medium right now; try again")
@@ -249,6 +296,7 @@ mod tests {
                 "damaged",
             ),
             (StoreError::Unavailable { reason: "secret".into() }, 503, "unavailable"),
+            (StoreError::Indeterminate { reason: "secret".into() }, 500, "indeterminate"),
             (StoreError::Io(io()), 503, "unavailable"),
         ];
         for (error, status, word) in table {

@@ -10,7 +10,6 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::StatusCode;
 use stowage_config::Contract;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -47,8 +46,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("//health", get(health::get))
         .route("/run-stores/{name}/health", get(health::get))
         .route("/_debug/storage-info", get(debug::storage_info))
-        .fallback(async || no_such_path())
-        .method_not_allowed_fallback(async || method_not_allowed())
+        .fallback(async || Problem::no_such_path())
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(name_route))
         .with_state(app)
@@ -75,20 +74,6 @@ async fn name_route(matched: Option<MatchedPath>, request: Request, next: Next) 
         response.extensions_mut().insert(matched);
     }
     response
-}
-
-/// 404 for a path that is none of the above.
-pub(crate) fn no_such_path() -> Problem {
-    Problem::not_found("there is no such path here")
-}
-
-/// 405; the router adds `Allow`.
-pub(crate) fn method_not_allowed() -> Problem {
-    Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method_not_allowed",
-        "this path does not take this method; Allow says which it takes",
-    )
 }
 
 /// A bug: the log has where, the client learns nothing but that.

@@ -11,7 +11,8 @@ use super::cache::SetCache;
 use super::new_set::NewSet;
 use super::stored_set::{StoredSet, encode};
 
-/// Why a set was not replaced; what was served before still is.
+/// Why a set was not replaced; what was served before still is, unless the store's error is
+/// [`StoreError::Indeterminate`].
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReplaceError {
     /// A precondition does not hold for the set that is served.

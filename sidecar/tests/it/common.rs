@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::failing::Failing;
 use super::harness::{Server, Setup};
-use super::raw::{Connection, Request, get, head, put};
+use super::raw::{Connection, Request, delete, get, head, patch, put};
 use super::rows::{row, run};
 
 #[tokio::test]
@@ -78,6 +78,53 @@ async fn a_store_that_takes_no_more_work_is_503_with_retry_after() {
         assert_eq!(answer.status, 503, "{} {}", request.method, request.target);
         assert_eq!(answer.header("retry-after").as_deref(), Some("1"));
     }
+}
+
+#[tokio::test]
+async fn a_write_with_an_unknown_outcome_is_500_and_says_to_read_first() {
+    let set = r#"{"revision":"c1","files":[{"filepath":"a","config":1}]}"#;
+    let kv = "/api/storage?ns=cart";
+    // In this order: each write is applied, as the read after it shows.
+    let rows = [
+        (put("/", "1"), "/", 200),
+        (put("/run-stores/a", "1"), "/run-stores/a", 200),
+        (delete("/run-stores/a"), "/run-stores/a", 404),
+        (
+            patch(kv, "0", r#"[{"op":"set","key":"k","value":1}]"#),
+            "/api/storage?ns=cart&key=k",
+            200,
+        ),
+        (delete(kv).header("If-Match", "1"), "/api/storage?ns=cart&key=k", 404),
+        (put("/runtimes/etl/main", set), "/runtimes/etl/main/a", 200),
+        (delete("/runtimes/etl/main"), "/runtimes/etl/main/a", 404),
+    ];
+    let store = Arc::new(Failing::default());
+    let server = Setup::default().store(store.clone()).start().await;
+    store.forgets.store(true, Ordering::Relaxed);
+    for (write, read, status) in rows {
+        let name = format!("{} {}", write.method, write.target);
+        let answer = server.send(&write).await;
+        assert_eq!(answer.status, 500, "{name}: {}", answer.text());
+        assert_eq!(answer.header("retry-after"), None, "{name}");
+        assert_eq!(answer.header("etag"), None, "{name}");
+        let problem = answer.json();
+        assert_eq!(problem["error"], "indeterminate", "{name}");
+        assert_eq!(
+            problem["detail"],
+            "it is unknown whether the write was applied; read the current state before writing \
+             again",
+            "{name}"
+        );
+        assert_eq!(server.send(&get(read)).await.status, status, "GET {read} after {name}");
+    }
+
+    // A write that is refused is no unknown one.
+    let lost = put("/", "2").header("If-None-Match", "*");
+    assert_eq!(server.send(&lost).await.status, 412);
+    store.forgets.store(false, Ordering::Relaxed);
+    let read = server.send(&get("/")).await;
+    let again = put("/", "2").header("If-Match", &read.etag());
+    assert_eq!(server.send(&again).await.status, 200, "what was read can be written on");
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ pub(crate) struct Failing {
     pub(crate) checks: AtomicUsize,
     /// Whether a look finds something in the way.
     pub(crate) unready: AtomicBool,
+    /// Whether a write is applied and then answered as if its sync had failed.
+    pub(crate) forgets: AtomicBool,
     /// Whether reading a document panics.
     pub(crate) panics: AtomicBool,
     /// Whether it was shut down.
@@ -36,6 +38,7 @@ impl Default for Failing {
             inner: MemoryStore::new(),
             checks: AtomicUsize::new(0),
             unready: AtomicBool::new(false),
+            forgets: AtomicBool::new(false),
             panics: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             fail: Notify::new(),
@@ -49,6 +52,14 @@ impl Failing {
     /// One whose PUTs wait until the gate gets permits.
     pub(crate) fn gated() -> Self {
         Self { gate: Arc::new(Semaphore::new(0)), ..Self::default() }
+    }
+
+    /// The answer to a write that was applied.
+    fn written<T>(&self, answer: T) -> Result<T> {
+        if self.forgets.load(Ordering::Relaxed) {
+            return Err(StoreError::Indeterminate { reason: "/srv did not sync".into() });
+        }
+        Ok(answer)
     }
 }
 
@@ -66,15 +77,15 @@ impl Store for Failing {
     async fn put(&self, key: &Key, body: Bytes, preconditions: Preconditions) -> Result<Put> {
         self.puts.fetch_add(1, Ordering::Relaxed);
         self.gate.acquire().await.expect("an open gate").forget();
-        self.inner.put(key, body, preconditions).await
+        self.written(self.inner.put(key, body, preconditions).await?)
     }
 
     async fn update(&self, key: &Key, preconditions: Preconditions, edit: Edit) -> Result<Updated> {
-        self.inner.update(key, preconditions, edit).await
+        self.written(self.inner.update(key, preconditions, edit).await?)
     }
 
     async fn delete(&self, key: &Key, preconditions: Preconditions) -> Result<bool> {
-        self.inner.delete(key, preconditions).await
+        self.written(self.inner.delete(key, preconditions).await?)
     }
 
     async fn list(&self, prefix: &Prefix, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
@@ -86,7 +97,7 @@ impl Store for Failing {
     }
 
     async fn patch(&self, key: &NamespaceKey, patch: Patch) -> Result<Patched> {
-        self.inner.patch(key, patch).await
+        self.written(self.inner.patch(key, patch).await?)
     }
 
     async fn check(&self) -> Result<()> {

@@ -65,6 +65,11 @@ async fn every_row_of_get() {
                 .when(get(&keyed(path, "%C3%A9%2F%252F%20+")))
                 .then(200)
                 .body("\"x\""),
+            row("GET key=: a NUL is UTF-8 too")
+                .given(patch(path, "0", r#"[{"op":"set","key":"\u0000","value":"x"}]"#))
+                .when(get(&keyed(path, "%00")))
+                .then(200)
+                .body("\"x\""),
             row("GET key=: empty is 400").when(get(&keyed(path, ""))).then(400),
             row("GET key=: over 256 bytes is 400")
                 .when(get(&keyed(path, &"k".repeat(257))))

@@ -56,9 +56,10 @@ impl Connection {
         Self { stream, buffer: Vec::new() }
     }
 
-    /// Writes; a peer that has gone is no fault here, what it answered counts.
-    pub(crate) async fn send(&mut self, bytes: &[u8]) {
-        let _ = self.stream.write_all(bytes).await;
+    /// Writes; says whether the peer took all of it. One that has gone is no fault here: what it
+    /// answered counts.
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).await.is_ok()
     }
 
     pub(crate) async fn half_close(&mut self) {

@@ -14,6 +14,9 @@ use super::revision::Revision;
 use super::tree::{Tree, Visit};
 use crate::{Key, Namespace, NamespaceKey, Object, Prefix, Result, StoreError};
 
+/// What happened where a panic ended a change.
+pub(super) const DEFECT: &str = "the writer has stopped because of a defect";
+
 /// Whether the store answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Status {
@@ -44,7 +47,7 @@ impl Status {
 /// Paths share locks, so that there is a bounded number of them.
 const LOCKS: usize = 64;
 
-/// The committed state. The writer changes it through [`Self::change`]; everybody reads it.
+/// The committed state. Only the writer changes it; everybody reads it.
 #[derive(Debug)]
 pub(super) struct Committed {
     pub(super) tree: Tree,
@@ -77,8 +80,9 @@ impl Committed {
         self.lock_of(path).write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn exclude_changes(lock: &RwLock<()>) -> RwLockReadGuard<'_, ()> {
-        lock.read().unwrap_or_else(PoisonError::into_inner)
+    /// Refuses where a panic ended a change: what it left may not be durable.
+    fn exclude_changes(lock: &RwLock<()>) -> Result<RwLockReadGuard<'_, ()>> {
+        lock.read().map_err(|_| StoreError::Unavailable { reason: DEFECT.into() })
     }
 
     /// Takes a change into memory; the caller holds [`Self::exclude_readers`] for the path.
@@ -102,10 +106,9 @@ impl Committed {
         });
     }
 
-    /// Ends the store's service for good, and gives the error to answer with.
-    pub(super) fn fail(&self, reason: String) -> StoreError {
-        self.status.send_replace(Status::Failed(reason.clone()));
-        StoreError::Unavailable { reason }
+    /// Ends the store's service for good.
+    pub(super) fn fail(&self, reason: String) {
+        self.status.send_replace(Status::Failed(reason));
     }
 
     /// A document, if memory holds it or knows that there is none.
@@ -121,7 +124,7 @@ impl Committed {
     /// A document from memory or disk; blocks.
     pub(super) fn document(&self, key: &Key) -> Result<Option<Arc<Object>>> {
         let path = key.as_str();
-        let _guard = Self::exclude_changes(self.lock_of(path));
+        let _guard = Self::exclude_changes(self.lock_of(path))?;
         if let Some(document) = self.cached_document(key) {
             return Ok(document);
         }
@@ -136,7 +139,7 @@ impl Committed {
     /// A namespace from memory or disk; blocks.
     pub(super) fn namespace(&self, key: &NamespaceKey) -> Result<Arc<Namespace>> {
         let path = key.as_str();
-        let _guard = Self::exclude_changes(self.lock_of(path));
+        let _guard = Self::exclude_changes(self.lock_of(path))?;
         if let Some(namespace) = self.cached_namespace(key) {
             return Ok(namespace);
         }
@@ -158,7 +161,8 @@ impl Committed {
         after: Option<&Key>,
         limit: usize,
     ) -> Result<Vec<Key>> {
-        let _guards: Vec<_> = self.locks.iter().map(Self::exclude_changes).collect();
+        let _guards: Vec<_> =
+            self.locks.iter().map(Self::exclude_changes).collect::<Result<_>>()?;
         let mut keys = BTreeSet::new();
         self.tree.walk(prefix.as_str(), &mut |visit| {
             let Visit::File(path) = visit else { return Ok(()) };

@@ -45,7 +45,10 @@ impl Sync for OsSync {
 pub(super) enum ChangeError {
     /// Nothing has changed.
     Refused(StoreError),
-    /// It is unknown what is durable.
+    /// Nothing has changed at the path, but it is unknown whether a directory that was made on
+    /// the way there is durable.
+    Unprepared(io::Error),
+    /// The change has happened, and it is unknown whether it is durable.
     Unknown(io::Error),
 }
 
@@ -82,7 +85,7 @@ impl Disk {
     /// `current`, the one that stands there.
     ///
     /// # Errors
-    /// [`ChangeError::Unknown`] only where a directory had to be made.
+    /// [`ChangeError::Refused`]; [`ChangeError::Unprepared`] where a directory had to be made.
     pub(super) fn stage(
         &mut self,
         tree: &Tree,
@@ -90,7 +93,9 @@ impl Disk {
         content: &[u8],
         current: Option<Revision>,
     ) -> Result<Staged, ChangeError> {
-        let directory = tree.make_directory(split(path).0, |parent| self.sync_directory(parent))?;
+        let directory = tree.make_directory(split(path).0, |parent| {
+            self.sync.directory(parent.as_fd()).map_err(ChangeError::Unprepared)
+        })?;
         let (name, file) = self.temporary_file().map_err(StoreError::from_io)?;
         let revision = self.complete(file, content, current).map_err(StoreError::from_io)?;
         Ok(Staged { name, directory, revision })
@@ -133,23 +138,29 @@ impl Disk {
     }
 
     /// Puts a staged file at its path, and returns once that is durable.
+    ///
+    /// # Errors
+    /// [`ChangeError::Refused`], [`ChangeError::Unknown`].
     pub(super) fn publish(&mut self, staged: Staged, path: &str) -> Result<(), ChangeError> {
         let Staged { mut name, directory, .. } = staged;
         rustix::fs::renameat(&*self.temporary, &name.name, &directory, split(path).1)
             .map_err(StoreError::from_io)?;
         name.is_taken = true;
-        self.sync_directory(&directory)?;
+        self.settle_directory(&directory)?;
         self.reserve.refill();
         Ok(())
     }
 
     /// Removes the file at a path, and returns once that is durable; one that is not there is
     /// as good as removed.
+    ///
+    /// # Errors
+    /// [`ChangeError::Refused`], [`ChangeError::Unknown`].
     pub(super) fn remove(&self, tree: &Tree, path: &str) -> Result<(), ChangeError> {
         let (parent, name) = split(path);
         let Some(directory) = tree.directory(parent)? else { return Ok(()) };
         match rustix::fs::unlinkat(&directory, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => self.sync_directory(&directory),
+            Ok(()) | Err(Errno::NOENT) => self.settle_directory(&directory),
             Err(error) => Err(StoreError::from_io(error).into()),
         }
     }
@@ -178,7 +189,8 @@ impl Disk {
         TemporaryName { directory, name: self.files.to_string(), is_taken: false }
     }
 
-    fn sync_directory(&self, directory: &OwnedFd) -> Result<(), ChangeError> {
+    /// Makes a change durable that has happened in a directory.
+    fn settle_directory(&self, directory: &OwnedFd) -> Result<(), ChangeError> {
         self.sync.directory(directory.as_fd()).map_err(ChangeError::Unknown)
     }
 }

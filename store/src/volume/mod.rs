@@ -17,8 +17,9 @@
 //! not between the rename and the sync (`committed`). They never see what a power cut could
 //! take back.
 //!
-//! A failed sync of a directory leaves it unknown what is durable. The store then takes no more
-//! work, [`Store::failed`] says why, and the process is to exit: a restart finds out.
+//! A failed sync of a directory leaves it unknown what is durable: the write that it was for gets
+//! [`StoreError::Indeterminate`]. The store then takes no more work, [`Store::failed`] says why,
+//! and the process is to exit: a restart finds out.
 //!
 //! # Revisions
 //! A document's revision is its file's modification time in nanoseconds. The writer sets it on
@@ -47,7 +48,7 @@ mod tests;
 mod tree;
 mod writer;
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -56,7 +57,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use self::committed::Committed;
+use self::committed::{Committed, DEFECT};
 use self::disk::{OsSync, Sync};
 pub use self::open::OpenError;
 use self::writer::{Answer, Command, Writer};
@@ -112,14 +113,9 @@ impl VolumeStore {
         let (commands, queue) = mpsc::channel(options.queue_length.max(1));
         let writer = Writer::new(Arc::clone(&committed), opened.disk, opened.lock);
         let (end, ended) = watch::channel(());
-        let run = {
-            let committed = Arc::clone(&committed);
-            move || {
-                if catch_unwind(AssertUnwindSafe(|| writer.run(queue))).is_err() {
-                    committed.fail("the writer has stopped because of a defect".into());
-                }
-                drop(end);
-            }
+        let run = move || {
+            writer.run(queue);
+            drop(end);
         };
         let thread = thread::Builder::new()
             .name("stowage-writer".into())
@@ -133,14 +129,17 @@ impl VolumeStore {
         self.committed.available()?;
         let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (answer, answered) = oneshot::channel();
-        if let Some(commands) = commands
-            && commands.send(command(answer)).await.is_ok()
-            && let Ok(result) = answered.await
-        {
-            return result;
+        let is_queued = match commands {
+            Some(commands) => commands.send(command(answer)).await.is_ok(),
+            None => false,
+        };
+        if !is_queued {
+            self.committed.available()?;
+            return Err(StoreError::Unavailable { reason: DEFECT.into() });
         }
-        self.committed.available()?;
-        Err(StoreError::Unavailable { reason: "the writer has stopped".into() })
+        // An answer is dropped where a defect ended the command, at an unknown point.
+        let lost = |_| Err(StoreError::Indeterminate { reason: DEFECT.into() });
+        answered.await.unwrap_or_else(lost)
     }
 
     /// Reads on a thread that may block.
@@ -232,7 +231,11 @@ impl Store for VolumeStore {
     }
 
     async fn check(&self) -> Result<()> {
-        self.ask(|answer| Command::Check { answer }).await
+        self.ask(|answer| Command::Check { answer }).await.map_err(|error| match error {
+            // A probe changes nothing that anybody reads.
+            StoreError::Indeterminate { reason } => StoreError::Unavailable { reason },
+            other => other,
+        })
     }
 
     async fn failed(&self) -> StoreError {

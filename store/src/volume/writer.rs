@@ -2,8 +2,11 @@
 //!
 //! It takes commands from a bounded queue, decides each on the committed state, carries it out,
 //! and answers. Nothing else compares or writes, so that no check can be outdated when its write
-//! happens. Whatever ends the thread, every caller is told: an answer that is dropped reads as
-//! [`StoreError::Unavailable`].
+//! happens.
+//!
+//! After a failure it goes on, to refuse what is queued: those writes were not applied. Only of
+//! the one that was under way that is unknown, [`StoreError::Indeterminate`]; where a defect
+//! stopped it, its answer is dropped, and that reads as the same.
 
 use std::any::Any;
 use std::io;
@@ -14,7 +17,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use super::cache::Entry;
-use super::committed::{Committed, object};
+use super::committed::{Committed, DEFECT, object};
 use super::disk::{ChangeError, Disk, Staged};
 use super::lock::DirectoryLock;
 use super::namespace_file;
@@ -76,7 +79,9 @@ impl Writer {
     /// Works until every sender is gone.
     pub(super) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         while let Some(command) = commands.blocking_recv() {
-            self.execute(command);
+            if catch_unwind(AssertUnwindSafe(|| self.execute(command))).is_err() {
+                self.committed.fail(DEFECT.into());
+            }
         }
     }
 
@@ -210,11 +215,17 @@ impl Writer {
 /// Where it is unknown what is durable, ends the store's service: before the readers come back
 /// to what the change may have left.
 fn settle(committed: &Committed, error: ChangeError) -> StoreError {
+    let fail = |error| {
+        let reason = format!(
+            "syncing a directory failed ({error}), and only a restart finds out what is durable"
+        );
+        committed.fail(reason.clone());
+        reason
+    };
     match error {
         ChangeError::Refused(error) => error,
-        ChangeError::Unknown(error) => committed.fail(format!(
-            "syncing a directory failed ({error}), and only a restart finds out what is durable"
-        )),
+        ChangeError::Unprepared(error) => StoreError::Unavailable { reason: fail(error) },
+        ChangeError::Unknown(error) => StoreError::Indeterminate { reason: fail(error) },
     }
 }
 

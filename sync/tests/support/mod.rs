@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use stowage_config::SyncConfig;
-use stowage_sync::{ConfigSet, Machine, Published, Publisher, SyncReport, sync_on};
+use stowage_sync::{ConfigSet, Machine, PublishError, Published, Publisher, SyncReport, sync_on};
 use tempfile::TempDir;
 
 /// Everything that takes longer has failed.
@@ -89,7 +89,7 @@ fn lines(set: &ConfigSet) -> Vec<String> {
 
 #[async_trait]
 impl Publisher for Recorder {
-    async fn publish(&self, set: &ConfigSet) -> Result<Published, String> {
+    async fn publish(&self, set: &ConfigSet) -> Result<Published, PublishError> {
         let mut sets = self.sets.lock().unwrap();
         let changed = sets.last().map(lines) != Some(lines(set));
         sets.push(set.clone());

@@ -110,8 +110,8 @@ async fn a_publisher_that_fails_is_quoted() {
         async fn publish(
             &self,
             _: &stowage_sync::ConfigSet,
-        ) -> Result<stowage_sync::Published, String> {
-            Err("the volume is full".to_owned())
+        ) -> Result<stowage_sync::Published, stowage_sync::PublishError> {
+            Err(stowage_sync::PublishError::Refused("the volume is full".to_owned()))
         }
     }
     let repository = Repository::with_config();
@@ -130,7 +130,7 @@ async fn a_publisher_that_hangs_is_left_in_time_and_named() {
         async fn publish(
             &self,
             _: &stowage_sync::ConfigSet,
-        ) -> Result<stowage_sync::Published, String> {
+        ) -> Result<stowage_sync::Published, stowage_sync::PublishError> {
             std::future::pending().await
         }
     }
@@ -138,7 +138,7 @@ async fn a_publisher_that_hangs_is_left_in_time_and_named() {
     let mut config = file_config(&repository);
     config.timeout = "2s".parse().unwrap();
     let report = stowage_sync::sync_on(&Scratch::new().machine, &config, &Hangs).await;
-    assert_eq!((report.outcome, report.reason.as_str()), (Outcome::Failed, "TimedOut"));
+    assert_eq!((report.outcome, report.reason.as_str()), (Outcome::Unknown, "TimedOut"));
     assert!(report.message.starts_with("publishing the set"), "{report:?}");
     assert!(report.revision.is_some() && report.duration_ms >= 2_000, "{report:?}");
 }

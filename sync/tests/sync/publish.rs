@@ -11,7 +11,9 @@ use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use stowage_config::SyncTarget;
-use stowage_sync::{ConfigFile, ConfigSet, HttpPublisher, Published, Publisher, TargetRefused};
+use stowage_sync::{
+    ConfigFile, ConfigSet, HttpPublisher, PublishError, Published, Publisher, TargetRefused,
+};
 use tokio::net::TcpListener;
 
 /// A store of one set; the statuses in the queue are answered first, one for each request.
@@ -115,11 +117,15 @@ async fn a_store_that_stays_busy_or_away_is_given_up_with_what_it_said() {
     let (target, _store) = start(&[(404, None), (503, Some("3600"))]).await;
     let started = Instant::now();
     let busy = publisher(&target, 20).publish(&set("etl", "main", "1")).await.unwrap_err();
+    assert!(matches!(busy, PublishError::Refused(_)), "503 is not applied: {busy:?}");
+    let busy = busy.to_string();
     assert!(busy.contains("503") && busy.contains("said by the store"), "{busy}");
     assert!(started.elapsed() < Duration::from_secs(10), "it waited although there is no use");
 
     let away = SyncTarget { url: "http://127.0.0.1:1".to_owned(), token_file: None };
     let away = publisher(&away, 1).publish(&set("etl", "main", "1")).await.unwrap_err();
+    assert!(matches!(away, PublishError::Refused(_)), "nothing was sent: {away:?}");
+    let away = away.to_string();
     assert!(away.contains("cannot be reached") && away.contains("refused"), "{away}");
 }
 
@@ -138,7 +144,9 @@ async fn any_other_answer_is_told_with_its_detail() {
     for (status, message) in table {
         let (target, store) = start(&[(404, None), (status, None)]).await;
         let error = publisher(&target, 20).publish(&set("etl", "main", "1")).await.unwrap_err();
-        assert!(error.contains(message), "{status}: {error}");
+        assert!(error.to_string().contains(message), "{status}: {error}");
+        let unknown = matches!(error, PublishError::Unknown(_));
+        assert_eq!(unknown, status == 500, "only a 500 may have been applied: {error:?}");
         assert_eq!(store.lock().unwrap().requests.len(), 2, "{status} is not asked again");
     }
 }
@@ -163,6 +171,24 @@ async fn a_store_that_comes_up_late_gets_the_set() {
     }
 }
 
+#[tokio::test]
+async fn a_put_whose_answer_is_lost_may_have_been_applied() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new().fallback(async |request: Request| {
+        if request.method() == Method::HEAD {
+            return StatusCode::NOT_FOUND;
+        }
+        // Read and never answered, as by a store that is killed after the write.
+        let _ = to_bytes(request.into_body(), 1 << 20).await;
+        std::future::pending().await
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let target = SyncTarget { url, token_file: None };
+    let lost = publisher(&target, 1).publish(&set("etl", "main", "1")).await.unwrap_err();
+    assert!(matches!(lost, PublishError::Unknown(_)), "{lost:?}");
+}
+
 #[test]
 fn a_target_that_is_no_store_address_is_refused() {
     for url in
@@ -179,6 +205,7 @@ async fn a_token_that_cannot_be_read_is_named_without_its_path() {
     let (mut target, store) = start(&[]).await;
     target.token_file = Some("/nowhere/token".into());
     let error = publisher(&target, 20).publish(&set("etl", "main", "1")).await.unwrap_err();
+    let error = error.to_string();
     assert!(error.contains("token cannot be read") && !error.contains("nowhere"), "{error}");
     assert!(store.lock().unwrap().requests.is_empty());
 }

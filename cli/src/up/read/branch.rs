@@ -10,7 +10,7 @@ use stowage_crds::{Branch, RuntimeConfigSource};
 use super::problem;
 use crate::manifests::{Located, Manifests, Problem};
 use crate::up::data_dir;
-use crate::up::sources::BranchPlan;
+use crate::up::plan::BranchPlan;
 
 /// The keys of a Secret that a Git sync reads; no others are written as files.
 const GIT_SECRET_KEYS: [&str; 5] =

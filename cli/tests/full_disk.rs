@@ -1,0 +1,87 @@
+//! `stowage up` on a full disk: a file system of this test's own, in a mount namespace of its
+//! own. That needs root, or a kernel that gives a user its own namespaces.
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
+
+#[path = "cli/support.rs"]
+#[expect(dead_code, reason = "it serves the other tests of the command too")]
+mod support;
+
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use tokio::process::Command;
+
+use support::{ADMIN, Place, client, store_with_token};
+
+/// `up` with its data on a small file system that only it sees.
+fn command(place: &Place) -> Command {
+    let mut command = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command
+        .args(["--mount", "--", "sh", "-c"])
+        .arg(r#"mount -t tmpfs -o size=1m,mode=700 stowage-test "$1" && shift && exec "$@""#)
+        .arg("sh")
+        .arg(place.data())
+        .arg(env!("CARGO_BIN_EXE_stowage"))
+        .args(place.up_arguments())
+        .args(["--listen", "127.0.0.1:0"]);
+    command
+}
+
+async fn send(request: RequestBuilder) -> Response {
+    request.bearer_auth(ADMIN).send().await.unwrap()
+}
+
+fn patch(url: &str, version: &str, value: &str) -> RequestBuilder {
+    client()
+        .request(Method::PATCH, format!("{url}/api/storage?ns=cart"))
+        .header("If-Match", version.to_owned())
+        .header("X-Thesara-App-Id", "test")
+        .json(&serde_json::json!([{"op": "set", "key": "k", "value": value}]))
+}
+
+#[tokio::test]
+async fn writes_are_refused_with_507_reads_and_deletes_go_on_and_writes_resume() {
+    let place = Place::new(&[("demo.yaml", &store_with_token("demo", ADMIN))]);
+    std::fs::create_dir(place.data()).unwrap();
+    let mut up = place.start(command(&place));
+    up.wait_ready().await;
+    let url = up.url("demo");
+    let document = |name: &str| format!("{url}/run-stores/{name}");
+    let put =
+        |name: &str, bytes: usize| send(client().put(document(name)).json(&"x".repeat(bytes)));
+
+    assert_eq!(put("kept", 1_000).await.status(), StatusCode::OK);
+    assert_eq!(send(patch(&url, "0", "kept")).await.status(), StatusCode::CREATED);
+    let mut fillers = 0;
+    let refused = loop {
+        let answer = put(&format!("filler-{fillers}"), 100_000).await;
+        if !answer.status().is_success() {
+            break answer;
+        }
+        fillers += 1;
+        assert!(fillers < 100, "a disk of 1 MiB is never full");
+    };
+    assert_eq!(refused.status(), StatusCode::INSUFFICIENT_STORAGE);
+    let problem: serde_json::Value = refused.json().await.unwrap();
+    assert!(problem["detail"].as_str().unwrap().contains("full"), "{problem}");
+    let answer = send(patch(&url, "1", &"x".repeat(200_000))).await;
+    assert_eq!(answer.status(), StatusCode::INSUFFICIENT_STORAGE);
+
+    let read = send(client().get(document("kept"))).await;
+    assert_eq!(read.status(), StatusCode::OK, "reads go on");
+    assert_eq!(read.bytes().await.unwrap().len(), 1_002);
+    let read = send(client().get(format!("{url}/api/storage?ns=cart"))).await;
+    assert_eq!(read.headers()["etag"], "\"1\"", "the refused patch has left nothing");
+    let management = up.ready_table().unwrap()["stores"]["demo"]["management"].clone();
+    let ready = send(client().get(format!("{}/readyz", management.as_str().unwrap()))).await;
+    assert_eq!(ready.status(), StatusCode::OK, "a full disk still serves");
+
+    for filler in 0..fillers {
+        let answer = send(client().delete(document(&format!("filler-{filler}")))).await;
+        assert_eq!(answer.status(), StatusCode::NO_CONTENT, "deletes go on");
+    }
+    assert_eq!(put("kept", 2_000).await.status(), StatusCode::OK, "writes resume");
+    assert_eq!(send(patch(&url, "1", "again")).await.status(), StatusCode::OK);
+    assert!(up.stop().await.success());
+}
