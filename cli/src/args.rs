@@ -9,7 +9,12 @@ use clap_complete::Shell;
 
 /// Durable storage over plain HTTP with ETags, without a cluster.
 #[derive(Debug, Parser)]
-#[command(name = "stowage", version, about, after_help = EXAMPLES)]
+#[command(
+    name = "stowage",
+    version,
+    about = "Durable storage over plain HTTP with ETags, without a cluster",
+    after_help = EXAMPLES
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

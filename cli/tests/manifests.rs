@@ -331,6 +331,11 @@ fn references_lead_somewhere() {
         ],
     );
     expect(
+        "a Store that may stand in what cannot be read",
+        &format!("{}{SOURCE}{NAMESPACE}", STORE.replace("kind: Store", "kind: Stroe")),
+        &[("2:1: kind", "did you mean Store?")],
+    );
+    expect(
         "a Store whose name is near",
         &format!("{}{NAMESPACE}", STORE.replace("demo", "deno")),
         &[("11:14: spec.storeRef.name", "did you mean deno?")],

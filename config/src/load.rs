@@ -32,6 +32,41 @@ pub enum LoadError {
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, LoadError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
-    serde_saphyr::from_str(&text)
+    // Line and column say where; the text around them may hold what no log should.
+    let options = serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_str_with_options(&text, options)
         .map_err(|e| LoadError::Parse { path: path.to_owned(), message: e.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SidecarConfig, SyncConfig};
+
+    fn refused<T: DeserializeOwned>(text: &str) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        load::<T>(file.path()).err().map(|e| e.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_refusal_is_one_line_that_says_where_and_what() {
+        let table = [
+            ("store: demo\nlisten: localhost:80\n", "line 2", "write an IP address and a port"),
+            ("store: demo\ncontracts: [kv, jbos]\n", "line 2", "jbos"),
+            ("stor: demo\n", "line 1", "expected one of store, "),
+        ];
+        for (text, place, reason) in table {
+            let message = refused::<SidecarConfig>(text);
+            assert!(message.contains(place) && message.contains(reason), "{text:?}: {message}");
+            assert_eq!(message.lines().count(), 1, "{text:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_the_text_around_a_fault_is_shown() {
+        let text = "repoId: etl\nurl: https://git:hunter2@git.example/etl.git\nbrnach: main\n";
+        let message = refused::<SyncConfig>(text);
+        assert!(message.contains("brnach") && !message.contains("hunter2"), "{message}");
+    }
 }

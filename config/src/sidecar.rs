@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{ByteSize, Interval};
 
@@ -15,10 +16,10 @@ pub struct SidecarConfig {
     /// The Store's name; logs and metrics carry it.
     pub store: String,
     /// Where the contracts are served.
-    #[serde(default = "default_listen")]
+    #[serde(default = "default_listen", deserialize_with = "address")]
     pub listen: SocketAddr,
     /// Where health, readiness and metrics are served, without credentials.
-    #[serde(default = "default_management_listen")]
+    #[serde(default = "default_management_listen", deserialize_with = "address")]
     pub management_listen: SocketAddr,
     /// Where the data stands.
     pub backend: Backend,
@@ -46,6 +47,17 @@ pub struct SidecarConfig {
     /// How long requests in flight may take to finish after SIGTERM.
     #[serde(default = "default_shutdown_grace")]
     pub shutdown_grace: Interval,
+}
+
+/// Says what an address is, where the standard library only says that this is none.
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        D::Error::custom(format!(
+            "{text:?} is not an address: write an IP address and a port, such as 127.0.0.1:8080 \
+             or [::1]:8080"
+        ))
+    })
 }
 
 fn default_listen() -> SocketAddr {

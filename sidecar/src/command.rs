@@ -12,7 +12,7 @@ mod tokens;
 use std::process::ExitCode;
 
 pub use arguments::{Arguments, Command, LogFormat};
-pub use failure::Failure;
+pub use failure::{Failure, WRONG_INPUT};
 
 /// Runs a command.
 ///

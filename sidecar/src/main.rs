@@ -4,10 +4,18 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use stowage_sidecar::command::{Arguments, run};
+use stowage_sidecar::command::{Arguments, WRONG_INPUT, run};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Nothing can be said where the output is closed.
+            let _ = error.print();
+            // Not clap's 2, which is that of a sync whose files are invalid.
+            return if error.use_stderr() { WRONG_INPUT.into() } else { ExitCode::SUCCESS };
+        }
+    };
     match run(arguments) {
         Ok(code) => code,
         Err(failure) => {

@@ -34,12 +34,20 @@ pub(super) struct Collection {
     /// Where each resource stands, whether or not it is in order: a reference to one that is not
     /// is no second problem.
     declared: BTreeMap<(Kind, ObjectName), String>,
+    /// Whether some text could not be read as a resource. What is missing elsewhere may be what it
+    /// holds, so that nothing is called missing then.
+    unread: bool,
 }
 
 impl Collection {
-    /// Whether a resource stands somewhere, in order or not.
+    /// Whether a resource stands somewhere, in order or not, as far as can be told.
     pub(super) fn declares(&self, kind: Kind, name: &ObjectName) -> bool {
-        self.declared.contains_key(&(kind, name.clone()))
+        self.unread || self.declared.contains_key(&(kind, name.clone()))
+    }
+
+    /// Notes that some text could not be read as a resource.
+    pub(super) fn note_unread(&mut self) {
+        self.unread = true;
     }
 
     /// The names of a kind.
@@ -69,12 +77,14 @@ impl Collection {
         if !matches!(document.node.content, Content::Mapping(_)) {
             let message = "this is no resource: one begins with apiVersion: and kind:";
             problems.push(document.problem(&[], message));
+            self.note_unread();
             return;
         }
         let kind = match Kind::of(&document.node) {
             Ok(kind) => kind,
             Err((path, message)) => {
                 problems.push(document.problem(&path, message));
+                self.note_unread();
                 return;
             }
         };

@@ -48,10 +48,12 @@ impl Kind {
         let known = "Store, StoreNamespace, RuntimeConfigSource, Secret and ConfigMap";
         let kind = text(document, "kind", &format!("write one of {known}"))?;
         let Some(found) = Self::ALL.into_iter().find(|known| known.name() == kind) else {
-            let advice = did_you_mean(kind, names).unwrap_or_else(|| {
-                format!("only {known} are read here; put other resources elsewhere")
-            });
-            return Err((key("kind"), format!("{kind:?} is not a kind of these: {advice}")));
+            let advice = did_you_mean(kind, names)
+                .unwrap_or_else(|| format!("only {known} are; put other resources elsewhere"));
+            return Err((
+                key("kind"),
+                format!("{kind:?} is not a kind that is read here: {advice}"),
+            ));
         };
         let wanted = found.api_version();
         let advice = format!("write apiVersion: {wanted}");

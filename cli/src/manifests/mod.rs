@@ -46,9 +46,17 @@ pub fn load(paths: &[PathBuf]) -> Result<Manifests, Problems> {
     let mut all = Collection::default();
     for file in &files {
         match files::read(file) {
-            Err(problem) => problems.push(*problem),
+            Err(problem) => {
+                problems.push(*problem);
+                all.note_unread();
+            }
             Ok(text) => {
-                for document in documents(file, &text, &mut problems) {
+                let (documents, faults) = documents(file, &text);
+                if !faults.is_empty() {
+                    all.note_unread();
+                }
+                problems.extend(faults);
+                for document in documents {
                     all.add(document, &schemas, &mut problems);
                 }
             }
@@ -63,17 +71,18 @@ pub fn load(paths: &[PathBuf]) -> Result<Manifests, Problems> {
     }
 }
 
-/// The documents of a file. What is wrong with the text itself goes to the problems.
-fn documents(file: &Path, text: &str, problems: &mut Vec<Problem>) -> Vec<Document> {
+/// The documents of a file, and what is wrong with the text itself.
+fn documents(file: &Path, text: &str) -> (Vec<Document>, Vec<Problem>) {
     let file = Rc::new(file.to_owned());
     let (nodes, faults) = yaml::parse(text);
-    problems.extend(faults.into_iter().map(|fault| Problem {
+    let problems = faults.into_iter().map(|fault| Problem {
         file: file.to_path_buf(),
         line: fault.at.line,
         column: fault.at.column,
         field: String::new(),
         message: fault.message,
-    }));
+    });
+    let problems = problems.collect();
     let documents = nodes.into_iter().map(|node| Document { file: Rc::clone(&file), node });
-    documents.flat_map(Document::flatten).collect()
+    (documents.flat_map(Document::flatten).collect(), problems)
 }

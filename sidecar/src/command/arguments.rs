@@ -6,12 +6,62 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Serves a Store over HTTP, and syncs Git branches into one.
 #[derive(Debug, Parser)]
-#[command(name = "stowage-sidecar", version, about)]
+#[command(
+    name = "stowage-sidecar",
+    version,
+    about = "Serve one Store over HTTP, and sync Git branches into one",
+    after_help = EXAMPLES
+)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  stowage-sidecar check --config store.yaml    say what is wrong with a configuration
+  stowage-sidecar serve --config store.yaml    serve it until SIGTERM
+  stowage-sidecar sync --config source.yaml    publish one Git branch
+
+docs/configuration.md has every field of the two files. `stowage up` serves the same from
+Kubernetes manifests, without these files.";
+
+const SERVE_HELP: &str = "\
+The least configuration, store.yaml (every token is a file in the directory `tokens`):
+  store: demo
+  listen: 127.0.0.1:8080
+  managementListen: 127.0.0.1:8081
+  backend: {volume: {path: data}}
+  auth: {tokensDir: tokens}
+
+Signals:
+  SIGTERM, SIGINT   finish the requests under way, then end with code 0
+
+Exit codes:
+  0   ended by a signal
+  1   the machine stands in the way: a port or a directory in use, no permission, a failed disk
+  64  the flags, the configuration or the tokens are wrong";
+
+const CHECK_HELP: &str = "\
+Exit codes:
+  0   the configuration is valid
+  64  the flags, the configuration or the tokens are wrong";
+
+const SYNC_HELP: &str = "\
+The least configuration, source.yaml (a token that may write runtimes stands in the file `token`):
+  repoId: etl
+  branch: main
+  url: https://git.example/data/etl.git
+  target: {url: \"http://127.0.0.1:8080\", tokenFile: token}
+
+The report is one line of JSON on standard output.
+
+Exit codes:
+  0   the set is published, or was served already
+  1   the sync failed; `reason` and `message` of the report say why
+  2   files are invalid; the report names them, and the old set stays
+  64  the flags or the configuration are wrong";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -37,6 +87,7 @@ pub enum LogFormat {
 
 /// Options of `serve`.
 #[derive(Debug, Args)]
+#[command(after_help = SERVE_HELP)]
 pub struct ServeOptions {
     /// The configuration file (YAML or JSON)
     #[arg(long, value_name = "FILE")]
@@ -54,6 +105,7 @@ pub struct ServeOptions {
 
 /// Options of `check`.
 #[derive(Debug, Args)]
+#[command(after_help = CHECK_HELP)]
 pub struct CheckOptions {
     /// The configuration file of `serve`
     #[arg(long, value_name = "FILE")]
@@ -64,9 +116,8 @@ pub struct CheckOptions {
 }
 
 /// Options of `sync`.
-///
-/// Exit codes: 0 published or unchanged, 1 failed, 2 files are invalid, 64 wrong configuration.
 #[derive(Debug, Args)]
+#[command(after_help = SYNC_HELP)]
 pub struct SyncOptions {
     /// The configuration file of the sync
     #[arg(long, value_name = "FILE")]

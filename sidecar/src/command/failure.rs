@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 /// `EX_USAGE` of sysexits.h: what was given is wrong, and trying again will not help.
-const WRONG_CONFIGURATION: u8 = 64;
+pub const WRONG_INPUT: u8 = 64;
 
 /// A sentence for a person: what is wrong and what to do about it, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,7 +21,7 @@ impl Failure {
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Configuration(_) => ExitCode::from(WRONG_CONFIGURATION),
+            Self::Configuration(_) => ExitCode::from(WRONG_INPUT),
             Self::Environment(_) => ExitCode::FAILURE,
         }
     }

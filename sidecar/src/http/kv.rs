@@ -17,7 +17,7 @@ use super::caller::Caller;
 use super::conditional::{BareNumbers, preconditions};
 use super::problem::Problem;
 use super::{body, document, media, operations, target};
-use crate::auth::{Refusal, Right, Scope};
+use crate::auth::{Right, Scope};
 use crate::json;
 
 /// Which application changes the namespace.
@@ -147,7 +147,10 @@ fn require_shared_scope(headers: &HeaderMap) -> Result<(), Problem> {
     let mut lines = headers.get_all(X_THESARA_SCOPE).iter().map(HeaderValue::as_bytes);
     match (lines.next(), lines.next()) {
         (None | Some(b"shared"), None) => Ok(()),
-        (Some(b"user"), None) => Err(Refusal::Unauthenticated.into()),
+        (Some(b"user"), None) => Err(Problem::unauthorized(
+            "X-Thesara-Scope: user needs credentials that name a user, and a token of this Store \
+             names none: leave the header out, or send shared",
+        )),
         _ => Err(Problem::bad_request(
             "invalid_header",
             "X-Thesara-Scope must be shared or user, or absent",

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -105,6 +105,11 @@ fn end_connection(app: &App, version: Version, headers: &mut HeaderMap) {
     }
 }
 
+/// To the microsecond: more digits are noise.
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
+}
+
 struct Outcome {
     status: StatusCode,
     template: Option<MatchedPath>,
@@ -136,7 +141,7 @@ impl Drop for AccessLine {
             method = %self.method,
             route,
             status,
-            duration_ms = duration.as_secs_f64() * 1000.0,
+            duration_ms = milliseconds(duration),
             bytes,
             request_id = self.id.to_str().unwrap_or_default(),
             token = self.token,

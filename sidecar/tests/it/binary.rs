@@ -22,7 +22,7 @@ async fn wrong_configurations_end_with_64_and_a_sentence() {
     let table: &[(&str, &[&str])] = &[
         ("cors: {allowedOrigins: [app.example]}", &["cors.allowedOrigins[0]"]),
         ("contracts: [kv, kv]", &["contracts[1]"]),
-        ("contracts: [jobs]", &["contracts", "jobs"]),
+        ("contracts: [jobs]", &["jobs", "line 6", "expected one of runStore, kv, runtimes"]),
         ("color: red", &["color"]),
         ("limits: {maxJsonBytes: lots}", &["lots", "not a size"]),
         ("namespaces: [{name: ..}]", &["namespaces[0].name"]),
@@ -68,6 +68,42 @@ async fn a_missing_file_or_token_ends_with_64() {
     let output = place.serve_refused().await;
     assert_eq!(output.status.code(), Some(64));
     assert!(stderr(&output).contains("--insecure-no-auth"), "{}", stderr(&output));
+}
+
+#[tokio::test]
+async fn wrong_usage_ends_with_64_and_help_with_0() {
+    let table: &[(&[&str], i32, &str)] = &[
+        (&[], 64, "Usage: stowage-sidecar <COMMAND>"),
+        (&["srve"], 64, "'serve'"),
+        (&["sync", "--cnfig", "x"], 64, "'--config'"),
+        (&["sync", "--help"], 0, "2   files are invalid"),
+        (&["serve", "--help"], 0, "64  the flags"),
+        (&["--version"], 0, env!("CARGO_PKG_VERSION")),
+    ];
+    for (arguments, code, part) in table {
+        let output = sidecar(arguments).output().await.expect("it runs");
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), stderr(&output));
+        assert_eq!(output.status.code(), Some(*code), "{arguments:?}: {said}");
+        assert!(said.contains(part), "{arguments:?}: {said:?} lacks {part:?}");
+    }
+}
+
+/// Pasted from the help, they must be taken.
+#[tokio::test]
+async fn the_configurations_of_the_help_are_in_order() {
+    async fn shown(command: &str) -> String {
+        let output = sidecar(&[command, "--help"]).output().await.expect("it runs");
+        let help = String::from_utf8_lossy(&output.stdout).into_owned();
+        let lines = help.lines().skip_while(|line| !line.starts_with("The least configuration"));
+        let lines = lines.skip(1).take_while(|line| !line.is_empty());
+        lines.map(|line| format!("{}\n", line.trim_start())).collect()
+    }
+    let serve: stowage_config::SidecarConfig =
+        serde_saphyr::from_str(&shown("serve").await).expect("a configuration");
+    assert_eq!(serve.store, "demo");
+    let sync: stowage_config::SyncConfig =
+        serde_saphyr::from_str(&shown("sync").await).expect("a configuration");
+    assert_eq!(sync.repo_id, "etl");
 }
 
 #[tokio::test]
