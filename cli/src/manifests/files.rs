@@ -38,9 +38,15 @@ fn directory(path: &Path) -> Result<Vec<PathBuf>, Box<Problem>> {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let extension = file.extension().unwrap_or_default().to_string_lossy();
         let wanted = EXTENSIONS.contains(&&*extension) && !name.starts_with('.');
-        if wanted && !file.is_dir() {
-            files.push(file);
+        if !wanted || file.is_dir() {
+            continue;
         }
+        // Opening a named pipe would wait for somebody to write into it.
+        if file.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+            let message = "it is not a regular file: move it elsewhere, or give it another ending";
+            return Err(whole(&file, message.to_owned()));
+        }
+        files.push(file);
     }
     if files.is_empty() {
         let message = "there is no .yaml, .yml or .json file here: put manifests into it, such as \

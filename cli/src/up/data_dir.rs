@@ -2,7 +2,7 @@
 //!
 //! `DIR/<store>/` is a Store's tree, `DIR/tokens/<store>` the token made for it,
 //! `DIR/bindings/<name>/` a StoreNamespace's credentials. What starts with a dot is private:
-//! `.lock`, `.run/` (Secrets as files while sources are synced), `.deleted-…` (trees being
+//! `.lock`, `.run/` (Secrets as files and what is fetched, while sources are synced), `.deleted-…` (trees being
 //! removed). No resource's name starts with a dot.
 
 use std::fs::{self, File};
@@ -109,7 +109,13 @@ impl DataDir {
     }
 
     fn sweep(&self) -> io::Result<()> {
-        private_file::remove_dir(&run(&self.root))?;
+        // Renamed first: a git that outlives a killed process makes no more files there.
+        let left = self.root.join(format!("{DELETED_PREFIX}run"));
+        private_file::remove_dir(&left)?;
+        match fs::rename(run(&self.root), &left) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         for entry in fs::read_dir(&self.root)? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with(DELETED_PREFIX) {

@@ -130,6 +130,14 @@ pub(crate) struct BranchPlan {
     pub(crate) config: SyncConfig,
     /// Secrets and ConfigMaps as the files that `config` names.
     pub(crate) files: BTreeMap<PathBuf, Vec<u8>>,
-    /// The directory that holds those files alone.
+    /// The directory that holds those files, and what is fetched, alone.
     pub(crate) directory: PathBuf,
+}
+
+impl BranchPlan {
+    /// Where a sync fetches to. It writes credentials for git there, which a kill leaves: here
+    /// the next start sweeps them away.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.directory.join("fetch")
+    }
 }

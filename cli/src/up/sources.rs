@@ -10,7 +10,7 @@ use stowage_config::SyncConfig;
 use stowage_sidecar::runtimes;
 use stowage_sidecar::settings::Settings;
 use stowage_store::{Name, NameKind, Store, StoreError};
-use stowage_sync::{ConfigSet, PublishError, Published, Publisher};
+use stowage_sync::{ConfigSet, Machine, PublishError, Published, Publisher};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -58,6 +58,7 @@ impl SyncedBranch {
         let cancel = CancellationToken::new();
         let job = Job {
             log: SyncLog::new(subject, plan.environment.clone()),
+            machine: Machine { scratch: plan.scratch(), ..Machine::from_env() },
             config: plan.config.clone(),
             interval: plan.interval,
             publisher: LocalPublisher { store: served.store(), settings: served.settings() },
@@ -95,6 +96,7 @@ fn write_files(plan: &BranchPlan) -> Result<(), (PathBuf, io::Error)> {
         move |error| (path, error)
     };
     private_file::remove_dir(&plan.directory).map_err(at(&plan.directory))?;
+    private_file::make_dir(&plan.scratch()).map_err(at(&plan.scratch()))?;
     for (path, content) in &plan.files {
         if let Some(parent) = path.parent() {
             private_file::make_dir(parent).map_err(at(parent))?;
@@ -106,6 +108,7 @@ fn write_files(plan: &BranchPlan) -> Result<(), (PathBuf, io::Error)> {
 
 struct Job {
     log: SyncLog,
+    machine: Machine,
     config: SyncConfig,
     interval: Duration,
     publisher: LocalPublisher,
@@ -118,7 +121,7 @@ impl Job {
         self.when.released.cancelled().await;
         // The semaphore is never closed, so the loop ends by cancellation only.
         while let Ok(slot) = self.when.slots.acquire().await {
-            let report = stowage_sync::sync(&self.config, &self.publisher).await;
+            let report = stowage_sync::sync_on(&self.machine, &self.config, &self.publisher).await;
             drop(slot);
             self.log.record(&report);
             let wait = schedule::next_wait(self.interval, schedule::random());

@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{ADMIN, Place, Up, client, eventually, mode, store_with_token};
+use crate::support::{ADMIN, DEADLINE, Place, Up, client, eventually, mode, store_with_token};
 
 /// A repository that a test commits to.
 struct Repository(PathBuf);
@@ -202,4 +202,45 @@ async fn a_set_over_the_stores_limit_is_refused_as_over_http() {
     let up = place.ready(&["demo"]).await;
     up.wait_for("maxRuntimeSetBytes").await;
     assert_eq!(served(&up).await, None);
+}
+
+/// The files below a directory that hold a text.
+fn files_with(text: &str, directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        match std::fs::read(&path) {
+            Ok(bytes) if String::from_utf8_lossy(&bytes).contains(text) => found.push(path),
+            Ok(_) => {}
+            Err(_) => found.extend(files_with(text, &path)),
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_kill_during_a_sync_leaves_no_secret_for_longer_than_the_next_start() {
+    const PASSWORD: &str = "git-password-0123";
+    let hanging = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let text = source(Path::new("/"), "  auth: {secretRef: {name: git}}\n")
+        .replace("file:///", &format!("http://{}/etl.git", hanging.local_addr().unwrap()));
+    let secret = format!(
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: git}}\n\
+         stringData: {{username: robot, password: {PASSWORD}}}\n"
+    );
+    let demo = store_with_token("demo", ADMIN);
+    let place = Place::new(&[("demo.yaml", &demo), ("source.yaml", &(text + &secret))]);
+    let up = place.ready(&["demo"]).await;
+    let fetch = tokio::time::timeout(DEADLINE, hanging.accept()).await.expect("git connects");
+    up.kill().await;
+    drop(fetch);
+    place.remove("source.yaml");
+
+    let up = place.ready(&["demo"]).await;
+    let root = place.data().parent().unwrap().to_owned();
+    // robot:git-password-0123 as git sends it.
+    for secret in [PASSWORD, "cm9ib3Q6Z2l0LXBhc3N3b3JkLTAxMjM="] {
+        assert_eq!(files_with(secret, &root), Vec::<PathBuf>::new(), "{secret}");
+    }
+    assert!(up.stop().await.success());
 }

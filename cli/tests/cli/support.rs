@@ -169,6 +169,7 @@ impl Up {
     fn start(mut command: Command, ready_file: PathBuf) -> Self {
         let mut child = command
             .env_remove("RUST_LOG")
+            .env("TMPDIR", ready_file.parent().unwrap())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

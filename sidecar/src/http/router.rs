@@ -41,7 +41,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
                 .route("/runtimes/{repo_id}/{branch}/{*filepath}", get(runtimes::get_file)),
         ))
         .route("/health", get(health::get))
-        // A client that was given the URL of a document appends the path of the health check.
+        // A client that was given the URL of a document appends the path of the health check; the
+        // default document's URL may end in a slash.
+        .route("//health", get(health::get))
         .route("/run-stores/{name}/health", get(health::get))
         .route("/_debug/storage-info", get(debug::storage_info))
         .fallback(async || Problem::no_such_path())

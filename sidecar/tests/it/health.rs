@@ -11,7 +11,7 @@ use super::rows::{row, run};
 #[tokio::test]
 async fn health_is_200_with_strings_only() {
     let server = Setup::default().token("admin", ADMIN).start().await;
-    for path in ["/health", "/run-stores/any/health"] {
+    for path in ["/health", "//health", "/run-stores/any/health"] {
         let answer = server.send(&get(path)).await;
         assert_eq!(answer.status, 200, "{path}");
         let health = answer.json();

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::reserve::{RESERVE_BYTES, Reserve};
 use super::revision::{Clock, Revision};
 use super::tree::{Tree, split};
 use crate::{Result, StoreError};
@@ -62,6 +63,7 @@ pub(super) struct Disk {
     temporary: Arc<OwnedFd>,
     sync: Box<dyn Sync>,
     clock: Clock,
+    reserve: Reserve,
     files: u64,
 }
 
@@ -74,9 +76,9 @@ pub(super) struct Staged {
 }
 
 impl Disk {
-    /// Takes the directory of temporary files, which must be empty.
-    pub(super) fn new(temporary: OwnedFd, sync: Box<dyn Sync>) -> Self {
-        Self { temporary: Arc::new(temporary), sync, clock: Clock::new(), files: 0 }
+    /// Takes the directory of temporary files, which must be empty, and what is set aside.
+    pub(super) fn new(temporary: OwnedFd, reserve: Reserve, sync: Box<dyn Sync>) -> Self {
+        Self { temporary: Arc::new(temporary), sync, clock: Clock::new(), reserve, files: 0 }
     }
 
     /// Writes what is to stand at a path, beside the tree. It gets a revision later than
@@ -94,25 +96,59 @@ impl Disk {
         let directory = tree.make_directory(split(path).0, |parent| {
             self.sync.directory(parent.as_fd()).map_err(ChangeError::Unprepared)
         })?;
-        let (name, mut file) = self.temporary_file().map_err(StoreError::from_io)?;
-        let revision = file
-            .write_all(content)
-            .and_then(|()| self.clock.stamp(&file, current))
-            .and_then(|revision| self.sync.file(&file).map(|()| revision))
-            .map_err(StoreError::from_io)?;
+        let (name, file) = self.temporary_file().map_err(StoreError::from_io)?;
+        let revision = self.complete(file, content, current).map_err(StoreError::from_io)?;
         Ok(Staged { name, directory, revision })
+    }
+
+    /// As [`Self::stage`] for what takes no more room than the file that it replaces: on a full
+    /// volume it gets the room that is set aside, if it fits.
+    pub(super) fn stage_smaller(
+        &mut self,
+        tree: &Tree,
+        path: &str,
+        content: &[u8],
+    ) -> Result<Staged, ChangeError> {
+        match self.stage(tree, path, content, None) {
+            Err(ChangeError::Refused(StoreError::OutOfSpace)) if content.len() <= RESERVE_BYTES => {
+            }
+            other => return other,
+        }
+        let full = || ChangeError::Refused(StoreError::OutOfSpace);
+        let directory = tree.directory(split(path).0)?.ok_or_else(full)?;
+        self.reserve.refill();
+        let name = self.temporary_name();
+        let file = self.reserve.take(&self.temporary, &name.name).map_err(|_| full())?;
+        let revision = self.complete(file, content, None).map_err(StoreError::from_io)?;
+        Ok(Staged { name, directory, revision })
+    }
+
+    /// Writes a file from its start, cuts off what stood there beyond, and syncs it.
+    fn complete(
+        &mut self,
+        mut file: File,
+        content: &[u8],
+        current: Option<Revision>,
+    ) -> io::Result<Revision> {
+        file.write_all(content)?;
+        file.set_len(content.len() as u64)?;
+        let revision = self.clock.stamp(&file, current)?;
+        self.sync.file(&file)?;
+        Ok(revision)
     }
 
     /// Puts a staged file at its path, and returns once that is durable.
     ///
     /// # Errors
     /// [`ChangeError::Refused`], [`ChangeError::Unknown`].
-    pub(super) fn publish(&self, staged: Staged, path: &str) -> Result<(), ChangeError> {
+    pub(super) fn publish(&mut self, staged: Staged, path: &str) -> Result<(), ChangeError> {
         let Staged { mut name, directory, .. } = staged;
         rustix::fs::renameat(&*self.temporary, &name.name, &directory, split(path).1)
             .map_err(StoreError::from_io)?;
         name.is_taken = true;
-        self.settle_directory(&directory)
+        self.settle_directory(&directory)?;
+        self.reserve.refill();
+        Ok(())
     }
 
     /// Removes the file at a path, and returns once that is durable; one that is not there is
@@ -140,13 +176,17 @@ impl Disk {
     }
 
     fn temporary_file(&mut self) -> io::Result<(TemporaryName, File)> {
-        self.files += 1;
-        let name = self.files.to_string();
+        let name = self.temporary_name();
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
-        let file = rustix::fs::openat(&*self.temporary, &name, flags, mode)?;
+        let file = rustix::fs::openat(&*self.temporary, &name.name, flags, mode)?;
+        Ok((name, File::from(file)))
+    }
+
+    fn temporary_name(&mut self) -> TemporaryName {
+        self.files += 1;
         let directory = Arc::clone(&self.temporary);
-        Ok((TemporaryName { directory, name, is_taken: false }, File::from(file)))
+        TemporaryName { directory, name: self.files.to_string(), is_taken: false }
     }
 
     /// Makes a change durable that has happened in a directory.

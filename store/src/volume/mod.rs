@@ -41,6 +41,7 @@ mod disk;
 mod lock;
 mod namespace_file;
 mod open;
+mod reserve;
 mod revision;
 #[cfg(test)]
 mod tests;

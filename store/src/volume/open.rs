@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, Sync};
 use super::lock::{DirectoryLock, LockError};
+use super::reserve::Reserve;
 use super::tree::{Tree, Visit};
 use crate::StoreError;
 use crate::key::DIRECTORIES;
@@ -123,7 +124,8 @@ pub(super) fn open(path: &Path, sync: Box<dyn Sync>) -> Result<Opened, OpenError
     let tree = Tree::open(path).map_err(failed)?;
     sync_what_is_there(&tree, &private, &*sync).map_err(failed)?;
     let temporary = Tree::open(&temporary).map_err(failed)?.into_root();
-    Ok(Opened { tree, disk: Disk::new(temporary, sync), lock })
+    let reserve = Reserve::new(Tree::open(&private).map_err(failed)?.into_root());
+    Ok(Opened { tree, disk: Disk::new(temporary, reserve, sync), lock })
 }
 
 /// Makes the root, durably, unless it exists.

@@ -155,7 +155,16 @@ impl Writer {
     fn patch(&mut self, key: &NamespaceKey, patch: Patch) -> Result<Patched> {
         let current = self.committed.namespace(key)?;
         let namespace = Arc::new(current.patched(patch)?);
-        let staged = self.stage(key.as_str(), &namespace_file::encode(&namespace), None)?;
+        let content = namespace_file::encode(&namespace);
+        // Whoever makes room is let through where there is none.
+        let shrinks = namespace.snapshot_bytes() < current.snapshot_bytes();
+        let staged = if shrinks || namespace.is_empty() {
+            self.disk
+                .stage_smaller(&self.committed.tree, key.as_str(), &content)
+                .map_err(|error| settle(&self.committed, error))?
+        } else {
+            self.stage(key.as_str(), &content, None)?
+        };
         self.publish(key.as_str(), staged, Entry::Namespace(Arc::clone(&namespace)))?;
         Ok(Patched { namespace, created: current.version() == 0 })
     }
