@@ -7,6 +7,9 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
 
+use serde_json::Value;
+use stowage_config::interval::INTERVAL_PATTERN;
+
 use crate::definitions;
 
 /// The page, in Markdown.
@@ -14,8 +17,14 @@ use crate::definitions;
 pub fn reference() -> String {
     let mut page = String::from(
         "<!-- Written by `make crds`; do not edit. -->\n# The resources\n\n\
-         Group `stowage.dev`, version `v1alpha1`. `stowage` refuses an unknown field, and what a rule \
-         does not allow; each rule stands beside its field in the words in which it is told.\n",
+         Group `stowage.dev`, version `v1alpha1`: the first two lines of each are \
+         `apiVersion: stowage.dev/v1alpha1` and `kind:`, one of the headings below. `stowage` refuses \
+         an unknown field, and what a rule does not allow; each rule stands beside its field in the \
+         words in which it is told.\n\n\
+         `[]` after a name is a list, and the row is about each item. `required` is meant for \
+         whoever writes the object around it. A *size* is a number of bytes, or one with `Ki`, `Mi`, \
+         `Gi`, `Ti`, `Pi`, `k`, `M`, `G`, `T` or `P`. A *span* of time is `30s`, `5m`, `1h30m` or \
+         `500ms`.\n",
     );
     for definition in definitions() {
         kind(&mut page, &definition);
@@ -51,7 +60,7 @@ fn fields(page: &mut String, path: &str, schema: &JSONSchemaProps) {
             _ => (format!("{path}.{name}"), field),
         };
         let default = match &field.default {
-            Some(default) => format!("`{}`", default.0),
+            Some(default) => format!("`{}`", plain(&default.0)),
             None if required.contains(name) => "required".to_owned(),
             None => String::new(),
         };
@@ -63,20 +72,45 @@ fn fields(page: &mut String, path: &str, schema: &JSONSchemaProps) {
                 let _ = write!(meaning, " *Rules: {rules}*");
             }
         }
-        let _ = writeln!(page, "| `{path}` | {} | {default} | {meaning} |", kind_of(item));
+        let _ = writeln!(page, "| `{path}` | {} | {default} | {meaning} |", kind_of(field, item));
         fields(page, &path, item);
     }
 }
 
-fn kind_of(schema: &JSONSchemaProps) -> String {
-    if let Some(values) = &schema.enum_ {
-        let values = values.iter().filter_map(|value| value.0.as_str());
-        return values.map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ");
+/// The type of an item, with the bounds that an API server checks.
+fn kind_of(field: &JSONSchemaProps, item: &JSONSchemaProps) -> String {
+    let name = match &item.enum_ {
+        Some(values) => {
+            let values = values.iter().map(|value| format!("`{}`", plain(&value.0)));
+            values.collect::<Vec<_>>().join(", ")
+        }
+        None if item.x_kubernetes_int_or_string == Some(true) => "size".to_owned(),
+        None if item.pattern.as_deref() == Some(INTERVAL_PATTERN) => "span".to_owned(),
+        None => item.type_.clone().unwrap_or_else(|| "any".to_owned()),
+    };
+    // The bounds of a size's or a span's text say nothing that its rules do not.
+    let length = matches!(&*name, "string").then_some((item.min_length, item.max_length));
+    let bounds = [
+        range(item.minimum.map(|least| least as i64), item.maximum.map(|most| most as i64), ""),
+        length.and_then(|(least, most)| range(least, most, " characters")),
+        range(field.min_items, field.max_items, " items"),
+    ];
+    let parts = std::iter::once(name).chain(bounds.into_iter().flatten());
+    parts.collect::<Vec<_>>().join("; ")
+}
+
+fn range(least: Option<i64>, most: Option<i64>, of: &str) -> Option<String> {
+    match (least, most) {
+        (Some(least), Some(most)) => Some(format!("{least} to {most}{of}")),
+        (Some(least), None) => Some(format!("{least} or more{of}")),
+        (None, Some(most)) => Some(format!("at most {most}{of}")),
+        (None, None) => None,
     }
-    if schema.x_kubernetes_int_or_string == Some(true) {
-        return "size".to_owned();
-    }
-    schema.type_.clone().unwrap_or_else(|| "any".to_owned())
+}
+
+/// A value as a person writes it: a text without its quotes.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn rules(schema: &JSONSchemaProps) -> String {
@@ -84,7 +118,42 @@ fn rules(schema: &JSONSchemaProps) -> String {
     rules.filter_map(|rule| rule.message.as_deref()).map(text).collect::<Vec<_>>().join("; ")
 }
 
-/// On one line, with nothing that ends a cell of a table.
+/// On one line, with nothing outside of code that Markdown reads as its own.
 fn text(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
+    let escape = |part: &str| {
+        let marks = |c: char| matches!(c, '*' | '_' | '~' | '<');
+        part.chars()
+            .flat_map(|c| marks(c).then_some('\\').into_iter().chain([c]))
+            .collect::<String>()
+    };
+    let parts = line.split('`').enumerate();
+    let parts = parts.map(|(n, part)| if n % 2 == 0 { escape(part) } else { part.to_owned() });
+    parts.collect::<Vec<_>>().join("`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_markdown_would_read_as_its_own_is_escaped_outside_of_code() {
+        assert_eq!(
+            text("a glob\n  such as **/*.yaml, or `*` | x"),
+            r"a glob such as \*\*/\*.yaml, or `*` \| x"
+        );
+    }
+
+    #[test]
+    fn bounds_are_told_as_people_say_them() {
+        let table = [
+            (Some(1), Some(63), Some("1 to 63 items")),
+            (Some(1), None, Some("1 or more items")),
+            (None, Some(9), Some("at most 9 items")),
+            (None, None, None),
+        ];
+        for (least, most, expected) in table {
+            assert_eq!(range(least, most, " items").as_deref(), expected);
+        }
+    }
 }
