@@ -16,18 +16,24 @@ OWN := scripts/own-cache.sh "$(CARGO_TARGET_DIR)"
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# Quiet, so that the demo is what is seen; a first build says that it takes its time.
+define BUILD
+@[ -x "$(CARGO_TARGET_DIR)/debug/stowage" ] || echo "Building stowage. The first time, this takes a few minutes."
+@cargo build --quiet --package stowage
+endef
+
 .PHONY: demo
 demo: ## Build, serve the quickstart with a real Git repository, show each request, clean up
 	@scripts/need.sh cargo cc git curl
 	@$(OWN)
-	@cargo build --quiet --package stowage
+	$(BUILD)
 	@scripts/demo.sh "$(CARGO_TARGET_DIR)/debug/stowage"
 
 .PHONY: up
 up: ## Serve examples/quickstart until Ctrl-C, and print what to paste next
 	@scripts/need.sh cargo cc git curl
 	@$(OWN)
-	@cargo build --quiet --package stowage
+	$(BUILD)
 	@scripts/quickstart-repository.sh /tmp/stowage-quickstart/etl.git
 	@exec "$(CARGO_TARGET_DIR)/debug/stowage" up -f examples/quickstart
 

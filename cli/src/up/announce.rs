@@ -43,7 +43,7 @@ pub(crate) fn paste(stores: &[Shown<'_>]) -> String {
         let url = addresses::url(place.main);
         let _ = writeln!(out, "# Store {}", store.name);
         let header = match (&store.credentials, made) {
-            (Credentials::Secret { name, origin, tokens }, _) => {
+            (Credentials::Secret { name, origin, tokens, command }, _) => {
                 let names: Vec<&str> = tokens.iter().map(|(name, _)| name.as_str()).collect();
                 let first = names.first().copied().unwrap_or_default();
                 let _ = writeln!(
@@ -51,10 +51,11 @@ pub(crate) fn paste(stores: &[Shown<'_>]) -> String {
                     "# its tokens are in Secret {name} ({origin}): {}",
                     names.join(", ")
                 );
-                let _ = writeln!(
-                    out,
-                    "export STOWAGE_URL={url} STOWAGE_TOKEN='the value of {first} there'"
-                );
+                let token = match command {
+                    Some(command) => format!("\"$({command})\""),
+                    None => format!("'the value of {first} there'"),
+                };
+                let _ = writeln!(out, "export STOWAGE_URL={url} STOWAGE_TOKEN={token}");
                 BEARER
             }
             (Credentials::Made, Some(token)) => {
@@ -223,14 +224,21 @@ mod tests {
     #[test]
     fn a_secrets_token_is_named_and_never_shown() {
         let token = Token { value: "secret-0123456789".to_owned(), grant: TokenGrant::default() };
-        let credentials = Credentials::Secret {
-            name: "demo-tokens".to_owned(),
-            origin: "store.yaml:1".to_owned(),
-            tokens: vec![("admin".to_owned(), token)],
-        };
-        let store = store("demo", credentials);
-        let text = paste(&[Shown { store: &store, place: place(), made: None }]);
-        assert!(text.contains("Secret demo-tokens (store.yaml:1): admin"), "{text}");
-        assert!(!text.contains("secret-0123456789"), "{text}");
+        for (command, export) in [
+            (None, "STOWAGE_TOKEN='the value of admin there'"),
+            (Some("sed x 'store.yaml'"), "STOWAGE_TOKEN=\"$(sed x 'store.yaml')\""),
+        ] {
+            let credentials = Credentials::Secret {
+                name: "demo-tokens".to_owned(),
+                origin: "store.yaml:1".to_owned(),
+                tokens: vec![("admin".to_owned(), token.clone())],
+                command: command.map(str::to_owned),
+            };
+            let store = store("demo", credentials);
+            let text = paste(&[Shown { store: &store, place: place(), made: None }]);
+            assert!(text.contains("Secret demo-tokens (store.yaml:1): admin"), "{text}");
+            assert!(text.contains(export), "{text}");
+            assert!(!text.contains("secret-0123456789"), "{text}");
+        }
     }
 }

@@ -22,6 +22,7 @@ mod signals;
 mod sources;
 mod supervisor;
 mod sync_log;
+mod token_command;
 mod watcher;
 
 use std::time::Duration;

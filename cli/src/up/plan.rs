@@ -44,6 +44,8 @@ pub(crate) enum Credentials {
         origin: String,
         /// Its tokens by name.
         tokens: Vec<(String, Token)>,
+        /// A shell command that prints one of them that may do everything, where there is one.
+        command: Option<String>,
     },
     /// None are named, so one is made.
     Made,

@@ -45,6 +45,11 @@ async fn the_manifests_token_opens_every_contract() {
     let output = up.output();
     assert!(output.contains("Secret demo-tokens"), "{output}");
     assert!(!output.contains(ADMIN), "a token of a Secret is never printed:\n{output}");
+    let export = output.lines().find(|line| line.starts_with("export ")).unwrap();
+    let pasted = format!("{export}; printf %s \"$STOWAGE_URL $STOWAGE_TOKEN\"");
+    let shell = std::process::Command::new("sh").args(["-c", &pasted]).output().unwrap();
+    let set = String::from_utf8(shell.stdout).unwrap();
+    assert_eq!(set, format!("{url} {ADMIN}"), "what is printed works as it stands: {export}");
 }
 
 #[tokio::test]

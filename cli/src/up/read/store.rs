@@ -4,13 +4,14 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use kube::ResourceExt;
-use stowage_config::{Interval, Token};
+use stowage_config::{Interval, Token, TokenGrant};
 use stowage_crds::render::{self, StorePlaces};
 use stowage_crds::{DeletionPolicy, Store, StoreNamespace};
 
 use super::problem;
 use crate::manifests::{Located, Manifests, ObjectName, Problem};
 use crate::up::plan::{Credentials, NamespacePlan, OnRemoval, StorePlan};
+use crate::up::token_command::token_command;
 
 /// How long requests under way may take to finish when a Store stops.
 const SHUTDOWN_GRACE_SECONDS: u64 = 20;
@@ -86,5 +87,14 @@ fn credentials(
         return Err(problem(&store.origin, FIELD, message));
     }
     let origin = format!("{}:{}", secret.origin.file.display(), secret.origin.line);
-    Ok(Credentials::Secret { name: name.clone(), origin, tokens })
+    let command = command(&secret.origin.file, &tokens);
+    Ok(Credentials::Secret { name: name.clone(), origin, tokens, command })
+}
+
+/// How to read a token that may do everything out of the manifest. Works from any directory.
+fn command(file: &Path, tokens: &[(String, Token)]) -> Option<String> {
+    let file = std::path::absolute(file).ok()?;
+    let text = std::fs::read_to_string(&file).ok()?;
+    let mut all_rights = tokens.iter().filter(|(_, token)| token.grant == TokenGrant::default());
+    all_rights.find_map(|(name, token)| token_command(&file, &text, name, &token.value))
 }
