@@ -135,7 +135,7 @@ impl HttpPublisher {
             if Instant::now() + wait >= self.deadline {
                 return Err(give_up(why));
             }
-            tracing::debug!(%why, ?wait, "the store is asked again");
+            tracing::info!(%why, ?wait, "the store is asked again");
             sleep(wait).await;
             pause = (pause * 2).min(BACK_OFF_MAX);
         }
@@ -219,14 +219,23 @@ fn unreachable_because(error: &reqwest::Error) -> String {
         cause = inner;
     }
     let cause = if error.is_timeout() { "it took too long".to_owned() } else { cause.to_string() };
-    format!("the store cannot be reached: {}", redact(&cause, &[]))
+    format!(
+        "the store cannot be reached: check target.url, and that the store runs ({})",
+        redact(&cause, &[])
+    )
 }
 
 fn read_token(file: &Path) -> Result<String, String> {
     let mut token = String::new();
     std::fs::File::open(file)
         .and_then(|file| file.take(TOKEN_BYTES_MAX).read_to_string(&mut token))
-        .map_err(|e| format!("the store's token cannot be read ({})", e.kind()))?;
+        .map_err(|e| {
+            format!(
+                "the store's token cannot be read: name a file that holds it in target.tokenFile \
+                 ({})",
+                e.kind()
+            )
+        })?;
     let token = token.trim_end_matches(['\r', '\n']);
     if token.is_empty() {
         Err("the store's token is empty".to_owned())
