@@ -35,7 +35,16 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, LoadError> {
     // Line and column say where; the text around them may hold what no log should.
     let options = serde_saphyr::options! { with_snippet: false };
     serde_saphyr::from_str_with_options(&text, options)
-        .map_err(|e| LoadError::Parse { path: path.to_owned(), message: e.to_string() })
+        .map_err(|e| LoadError::Parse { path: path.to_owned(), message: sentence(&e) })
+}
+
+/// The place first, as compilers write it, then what is wrong there.
+fn sentence(error: &serde_saphyr::Error) -> String {
+    let text = error.to_string();
+    let Some(at) = error.location() else { return text };
+    let place = format!("line {}, column {}", at.line(), at.column());
+    let what = text.strip_suffix(&format!(" at {place}")).unwrap_or(&text);
+    format!("{place}: {what}")
 }
 
 #[cfg(test)]
@@ -52,9 +61,13 @@ mod tests {
     #[test]
     fn a_refusal_is_one_line_that_says_where_and_what() {
         let table = [
-            ("store: demo\nlisten: localhost:80\n", "line 2", "write an IP address and a port"),
-            ("store: demo\ncontracts: [kv, jbos]\n", "line 2", "jbos"),
-            ("stor: demo\n", "line 1", "expected one of store, "),
+            (
+                "store: demo\nlisten: localhost:80\n",
+                "wrong: line 2, column 9: \"localhost:80\" is",
+                "write an IP address and a port",
+            ),
+            ("store: demo\ncontracts: [kv, jbos]\n", "wrong: line 2, column 17: unknown", "jbos"),
+            ("stor: demo\n", "wrong: line 1, column 1: unknown", "expected one of store, "),
         ];
         for (text, place, reason) in table {
             let message = refused::<SidecarConfig>(text);
