@@ -244,12 +244,22 @@ async fn limits_contracts_and_tenants_change_live() {
     .await;
 }
 
+/// A port below those that the system hands out by itself, because another test that asks for any
+/// free port could get it, or the next one up, which the Store takes too.
+fn port_that_stays_free_once_dropped() -> std::net::TcpListener {
+    let bind = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).ok();
+    let start = u16::try_from(std::process::id() % 5_000).unwrap();
+    let pairs = (0..5_000).map(|step| 20_000 + (start + step) % 5_000 * 2);
+    let free = |port: u16| bind(port + 1).and(bind(port));
+    pairs.into_iter().find_map(free).expect("two neighbouring free ports")
+}
+
 #[tokio::test]
 async fn a_store_that_cannot_start_is_tried_again_while_others_serve() {
     let suspended = store_with_token("late", ADMIN) + "  suspend: true\n";
     let place =
         Place::new(&[("demo.yaml", &store_with_token("demo", ADMIN)), ("late.yaml", &suspended)]);
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = port_that_stays_free_once_dropped();
     let flag = format!("late={}", taken.local_addr().unwrap());
     let mut up = place.up(&["demo"], &["--listen", &flag]);
     up.wait_ready().await;
