@@ -69,8 +69,10 @@ async fn the_ready_file_names_every_url_and_no_secret() {
         assert_eq!(health.status(), StatusCode::OK, "{store}");
     }
     let text = table.to_string();
-    assert!(!text.contains(ADMIN) && !text.contains(&printed_token(&up)), "{text}");
+    let made = std::fs::read_to_string(place.data().join("tokens/lake")).unwrap();
     let output = up.output();
+    assert!(output.contains(made.trim()), "the made token is printed to be pasted:\n{output}");
+    assert!(!text.contains(ADMIN) && !text.contains(made.trim()), "{text}");
     for line in ["STORE", "demo", "lake", "/readyz", "curl "] {
         assert!(output.contains(line), "no {line:?} in the first screen:\n{output}");
     }
