@@ -1,0 +1,7 @@
+//! `stowage-operator`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::SUCCESS
+}
