@@ -41,7 +41,7 @@ pub fn canonical_bytes(size: &ByteSize) -> Quantity {
     let bytes = size.bytes();
     let units = [(60, "Ei"), (50, "Pi"), (40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")];
     for (shift, unit) in units {
-        if bytes > 0 && bytes % (1 << shift) == 0 {
+        if bytes > 0 && bytes.is_multiple_of(1 << shift) {
             return Quantity(format!("{}{unit}", bytes >> shift));
         }
     }

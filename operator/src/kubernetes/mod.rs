@@ -5,6 +5,7 @@ mod backoff;
 mod compare;
 mod condition;
 mod events;
+mod guarded;
 mod labels;
 
 pub use apply::{Applied, ApplyError, Owner, ensure, remove};
@@ -12,6 +13,7 @@ pub use backoff::Backoff;
 pub use compare::{canonical_bytes, holds};
 pub use condition::{ConditionType, Conditions};
 pub use events::{Events, Severity};
+pub use guarded::{Failure, guarded, retry};
 pub use labels::{
     COMPONENT_STORE, COMPONENT_SYNC, INSTANCE, MANAGED, MANAGED_BY, labels, selector,
 };
