@@ -5,9 +5,11 @@
 //! election, probes, metrics) in [`process`].
 
 pub mod context;
+mod controllers;
 pub mod kubernetes;
 pub mod options;
 pub mod process;
 
 pub use context::Context;
+pub use controllers::run_controllers;
 pub use options::{Options, Scope};
