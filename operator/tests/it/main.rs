@@ -5,4 +5,5 @@
 #![expect(clippy::unwrap_used, reason = "a test helper that fails the test is one")]
 
 mod ensure;
+mod store;
 mod support;
