@@ -43,6 +43,13 @@ build: ## Build release binaries
 	@$(OWN)
 	cargo build --release --package stowage --package stowage-sidecar
 
+.PHONY: images
+images: ## Build the container images, with SBOMs; scripts/images.sh has the settings
+	@scripts/need.sh cargo cc git
+	@$(OWN)
+	@cargo build --quiet --release --locked --package stowage-operator --package stowage-sidecar
+	@scripts/images.sh "$(CARGO_TARGET_DIR)/release"
+
 # Tests that need root, or programs beyond Git and curl, stand in files of these names.
 HOST_TESTS := full_disk ssh
 ALL_TESTS := $(notdir $(basename $(wildcard */tests/*.rs))) $(notdir $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs)))
