@@ -86,7 +86,7 @@ fmt: ## Format the code
 	cargo fmt --all
 
 .PHONY: crds
-crds: ## Write crds/yaml and docs/resources.md from the types
+crds: ## Write crds/yaml, the chart's copies and docs/resources.md from the types
 	@$(OWN)
 	cargo run --quiet --package stowage-crds --bin crdgen
 
