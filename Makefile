@@ -51,7 +51,7 @@ images: ## Build the container images, with SBOMs; scripts/images.sh has the set
 	@scripts/images.sh "$(CARGO_TARGET_DIR)/release"
 
 # Tests that need root, or programs beyond Git and curl, stand in files of these names.
-HOST_TESTS := full_disk ssh
+HOST_TESTS := full_disk ssh images
 ALL_TESTS := $(notdir $(basename $(wildcard */tests/*.rs))) $(notdir $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs)))
 UNIT_TESTS := $(filter-out $(HOST_TESTS),$(ALL_TESTS))
 
@@ -76,6 +76,7 @@ lint: ## Check formatting, clippy, dependencies and scripts
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	$$(scripts/lint-tools.sh)/cargo-deny check licenses bans sources
 	$$(scripts/lint-tools.sh)/shellcheck scripts/*.sh .ci/run
+	@$$(scripts/cluster-tools.sh control-plane)/helm lint --strict --quiet charts/stowage
 
 .PHONY: audit
 audit: ## Check dependencies against the public advisory database (needs the network)
@@ -89,6 +90,11 @@ fmt: ## Format the code
 crds: ## Write crds/yaml, the chart's copies and docs/resources.md from the types
 	@$(OWN)
 	cargo run --quiet --package stowage-crds --bin crdgen
+
+.PHONY: rbac
+rbac: ## Write docs/rbac.md from the chart
+	@$(OWN)
+	STOWAGE_WRITE_RBAC_PAGE=1 cargo test --quiet --package stowage-e2e --test chart rights::
 
 .PHONY: bench
 bench: ## Measure a release build: latencies beside a bare fdatasync, memory, sizes
