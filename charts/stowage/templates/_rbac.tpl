@@ -54,8 +54,11 @@ Every right of the operator. docs/rbac.md is made from it (`make rbac`), and a t
   verbs: [get, create, update]
 {{- end -}}
 
-{{/* Of `helm test`, while it runs: Stores that are checked and never stored (dry run). */}}
+{{/* Of `helm test`, while it runs: are the kinds served, and their rules? A Store of it is a dry run. */}}
 {{- define "stowage.verifyRules" -}}
+- apiGroups: [stowage.dev]
+  resources: [stores, storenamespaces, runtimeconfigsources]
+  verbs: [list]
 - apiGroups: [stowage.dev]
   resources: [stores]
   verbs: [create]

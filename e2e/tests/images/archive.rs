@@ -94,7 +94,7 @@ fn read_all(path: &Path) -> BTreeMap<String, Vec<u8>> {
     let file = File::open(path)
         .unwrap_or_else(|error| panic!("{}: {error}; run `make images` first", path.display()));
     let mut archive = Archive::new(file);
-    let mut files = BTreeMap::new();
+    let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for entry in archive.entries().unwrap() {
         let mut entry = entry.unwrap();
         let name = entry.path().unwrap().to_string_lossy().into_owned();

@@ -8,7 +8,8 @@ use crate::archive::Image;
 fn run(image: &Image, arguments: &[&str]) -> (bool, String) {
     const SCRIPT: &str = "cd \"$0\" && mkdir -p dev && touch dev/null && \
         mount --bind /dev/null dev/null && \
-        exec chroot --userspec=65532:65532 --groups= . /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin \"$@\"";
+        exec env -i PATH=/usr/local/bin:/usr/bin:/bin \
+        /usr/sbin/chroot --userspec=65532:65532 --groups= . \"$@\"";
     let Output { status, stdout, stderr } = Command::new("unshare")
         .args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c"])
         .arg(SCRIPT)
@@ -41,6 +42,9 @@ fn binaries_run_in_their_images() {
 #[test]
 fn git_reaches_the_network_from_the_sync_image() {
     let image = Image::open("stowage-sync");
+    // Without one, the container runtime chooses.
+    let path = "PATH=/usr/local/bin:/usr/bin:/bin";
+    assert!(image.config["Env"].as_array().unwrap().contains(&path.into()), "{}", image.config);
     for (url, expected) in [
         ("https://127.0.0.1:1/x.git", "Failed to connect to 127.0.0.1 port 1"),
         ("http://127.0.0.1:1/x.git", "Failed to connect to 127.0.0.1 port 1"),
