@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use clap::Parser;
 use serde_json::{Value, json};
+use stowage_operator::process::{Arguments, Command as OperatorCommand};
 
 use crate::helm::{NAMESPACE, Objects, chart, program, release, repository, run, template};
 
@@ -42,6 +44,29 @@ fn the_defaults_are_one_operator_for_all_namespaces() {
     for absent in ["PodDisruptionBudget", "ServiceMonitor"] {
         assert_eq!(objects.names(absent), [""; 0]);
     }
+}
+
+/// With every value set, so that every flag is given.
+#[test]
+fn the_operator_takes_the_arguments() {
+    fn parse<'a>(arguments: impl IntoIterator<Item = &'a str>) -> OperatorCommand {
+        let arguments = ["stowage-operator"].into_iter().chain(arguments);
+        Arguments::try_parse_from(arguments).unwrap_or_else(|error| panic!("{error}")).command
+    }
+    let objects = template(&[
+        "--set=watchNamespaces={a,b},imagePullSecrets={x,y},images.pullPolicy=Never",
+        "--set=allowInsecureGitUrls=true,logFormat=text,concurrency=256",
+    ]);
+    let OperatorCommand::Run(run) = parse(objects.arguments()) else { panic!("it is not run") };
+    assert_eq!(run.watch_namespaces, ["a", "b"]);
+    assert_eq!(run.image_pull_secrets, ["x", "y"]);
+    assert_eq!(run.image_pull_policy, "Never");
+    assert_eq!(run.concurrency, 256);
+    assert!(run.allow_insecure_git_urls && run.leader_elect);
+    let pod = &objects.one("Pod")["spec"]["containers"][0]["args"];
+    let arguments = pod.as_array().unwrap().iter().map(|argument| argument.as_str().unwrap());
+    let OperatorCommand::Verify(verify) = parse(arguments) else { panic!("it does not verify") };
+    assert_eq!(verify.url, "http://stowage.stowage-system.svc:8080");
 }
 
 #[test]
@@ -270,7 +295,7 @@ fn each_value_has_its_effect() {
     }
 }
 
-/// A Service's name has at most 63 characters.
+/// A Service's name has at most 63 characters, and so has a label with a pod's.
 #[test]
 fn objects_are_named_after_the_release() {
     let longest = "a23456789-123456789-123456789-123456789-123456789-123";
@@ -285,8 +310,11 @@ fn objects_are_named_after_the_release() {
         for kind in ["Deployment", "Service"] {
             assert_eq!(objects.names(kind), [expected], "{name}");
         }
-        let longest = objects.0.iter().filter_map(|object| object["metadata"]["name"].as_str());
-        assert!(longest.map(str::len).max() <= Some(63), "{name}");
+        for kind in ["ServiceAccount", "Pod"] {
+            for object in objects.names(kind) {
+                assert!(object.len() <= 63, "{kind} {object} has {} characters", object.len());
+            }
+        }
     }
 }
 
