@@ -58,6 +58,7 @@ UNIT_TESTS := $(filter-out $(HOST_TESTS),$(ALL_TESTS))
 .PHONY: test
 test: lint ## Run everything there is; installs what it needs
 	@scripts/need.sh cargo cc git curl node ssh sshd unshare setpriv mount
+	@$(MAKE) --no-print-directory images
 	@$(OWN)
 	cargo test --workspace
 	@$(MAKE) --no-print-directory demo

@@ -25,6 +25,7 @@ base=${BASE:-auto}
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 [ -z "$(git status --porcelain 2>/dev/null)" ] || revision=$revision-dirty
 
+scripts/need.sh jq flock >&2
 mkdir -p "$out"
 # Two builds at a time would write the same files.
 exec 9>"$out/lock"
@@ -99,8 +100,10 @@ if [ "$base" = auto ]; then
   done
 fi
 case $base in
-  local) scripts/need.sh jq dpkg-deb apt-get ;;
-  public) scripts/need.sh jq ;;
+  local)
+    { command -v apt-get && command -v dpkg-deb; } >/dev/null || { say "BASE=local makes bases out of Debian packages, and this is no Debian or Ubuntu" && exit 1; }
+    ;;
+  public) ;;
   *) say "BASE is public, local or auto, not '$base'" && exit 64 ;;
 esac
 

@@ -51,7 +51,22 @@ fn for_all_namespaces() {
         ],
     );
     // `helm test` brings its ServiceAccount; until then it is nobody.
-    check(&cluster, "stowage:stowage-verify", &[("create stores.stowage.dev", "stowage", false)]);
+    let verify = "stowage:stowage-verify";
+    check(&cluster, verify, &[("list stores.stowage.dev", "stowage", false)]);
+    cluster.apply_template("stowage", "templates/tests/verify.yaml");
+    check(
+        &cluster,
+        verify,
+        &[
+            ("list stores.stowage.dev", "stowage", true),
+            ("list storenamespaces.stowage.dev", "stowage", true),
+            ("list runtimeconfigsources.stowage.dev", "stowage", true),
+            ("create stores.stowage.dev", "stowage", true),
+            ("delete stores.stowage.dev", "stowage", false),
+            ("list stores.stowage.dev", "default", false),
+            ("get secrets", "stowage", false),
+        ],
+    );
     for (role, verb) in [("stowage-view", "list"), ("stowage-edit", "create")] {
         let found = cluster.get(&["clusterrole", role]);
         assert!(found["rules"][0]["verbs"].to_string().contains(verb), "{found}");
