@@ -99,6 +99,8 @@ while IFS='=' read -r name version; do
 done <<<"$packages" | jq -s --arg name "stowage-base-$kind" --arg version "$key" '
   {bomFormat: "CycloneDX", specVersion: "1.5", version: 1,
    metadata: {component: {type: "operating-system", name: $name, version: $version}}, components: .}' >usr/share/sbom/base.cdx.json
+# The one before has served.
+rm -f "$cache/base-$kind-"*
 cp usr/share/sbom/base.cdx.json "$base.cdx.json"
 
 # The same packages make the same bytes.

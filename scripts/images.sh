@@ -30,6 +30,8 @@ mkdir -p "$out"
 # Two builds at a time would write the same files.
 exec 9>"$out/lock"
 flock 9
+# What a killed build left; under the lock it is nobody's.
+rm -rf "$out"/work.* "$out"/base.*
 work=$(mktemp -d "$out/work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
@@ -90,11 +92,12 @@ push() { # IMAGE FILE
 }
 
 default_base() { sed -n 's/^ARG BASE=//p' "images/$1.Containerfile"; }
+fallback=
 if [ "$base" = auto ]; then
   base=public
   for name in "${names[@]}"; do
     pull "$(default_base "$name")" >/dev/null && continue
-    say "$(default_base "$name") cannot be pulled: the bases are made out of Debian packages (BASE=local)"
+    fallback="$(default_base "$name") cannot be pulled: the bases are made out of Debian packages (BASE=local)"
     base=local
     break
   done
@@ -152,6 +155,7 @@ for name in "${names[@]}"; do
   if [ "$(cat "$out/$name.key" 2>/dev/null)" = "$key" ] && [ -e "$out/$name.tar" ]; then
     current+=("$name")
   else
+    [ -z "$fallback" ] || { say "$fallback" && fallback=; }
     rm -f "$out/$name.key"
     context=$work/context-$name
     mkdir -p "$context/sbom"
