@@ -12,7 +12,10 @@ package_of() {
     python3-venv) echo python3-venv ;;
     cc) echo gcc ;;
     mount | umount) echo mount ;;
-    unshare | setpriv) echo util-linux ;;
+    unshare | setpriv | nsenter | flock) echo util-linux ;;
+    busybox) echo busybox-static ;;
+    ip) echo iproute2 ;;
+    cni) echo containernetworking-plugins ;;
     *) echo "$1" ;;
   esac
 }
@@ -20,6 +23,7 @@ package_of() {
 found() {
   case $1 in
     python3-venv) python3 -c 'import ensurepip, venv' >/dev/null 2>&1 ;;
+    cni) [ -x /usr/lib/cni/bridge ] ;;
     *) command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] ;;
   esac
 }
@@ -29,6 +33,11 @@ for program in "$@"; do
   if [ "$program" = cargo ]; then
     found cargo && continue
     echo "cargo is missing. Install Rust with: curl --proto '=https' -sSf https://sh.rustup.rs | sh" >&2
+    exit 1
+  fi
+  if [ "$program" = go ]; then
+    found go && continue
+    echo "go is missing. Install Go 1.25 or newer: https://go.dev/doc/install" >&2
     exit 1
   fi
   if [ "$program" = cargo-clippy ] || [ "$program" = cargo-fmt ]; then
