@@ -14,7 +14,7 @@ pub use byte_size::{ByteSize, InvalidByteSize};
 pub use interval::{Interval, InvalidInterval};
 pub use load::{LoadError, load};
 pub use sidecar::{
-    Access, Anonymous, Auth, Backend, Contract, Cors, Limits, NamespaceQuota, RunStore,
+    Access, Anonymous, Auth, Backend, Contract, Cors, Fixed, Limits, NamespaceQuota, RunStore,
     SidecarConfig, VolumeBackend,
 };
 pub use sync::{GitAuth, Schema, SchemaSource, SyncConfig, SyncLimits, SyncTarget};

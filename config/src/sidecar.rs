@@ -49,6 +49,37 @@ pub struct SidecarConfig {
     pub shutdown_grace: Interval,
 }
 
+/// What of a configuration holds until the next start; a server takes up everything else while
+/// it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fixed {
+    /// [`SidecarConfig::store`].
+    pub store: String,
+    /// [`SidecarConfig::listen`].
+    pub listen: SocketAddr,
+    /// [`SidecarConfig::management_listen`].
+    pub management_listen: SocketAddr,
+    /// [`SidecarConfig::backend`].
+    pub backend: Backend,
+    /// [`SidecarConfig::shutdown_grace`].
+    pub shutdown_grace: Interval,
+}
+
+impl SidecarConfig {
+    /// What a change of cannot be taken up by a running server.
+    #[must_use]
+    pub fn fixed(&self) -> Fixed {
+        Fixed {
+            store: self.store.clone(),
+            listen: self.listen,
+            management_listen: self.management_listen,
+            backend: self.backend.clone(),
+            shutdown_grace: self.shutdown_grace.clone(),
+        }
+    }
+}
+
 /// Says what an address is, where the standard library only says that this is none.
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     let text = String::deserialize(deserializer)?;

@@ -4,6 +4,7 @@ mod arguments;
 mod check;
 mod failure;
 mod logs;
+mod reload;
 mod report;
 mod serve;
 mod sync;

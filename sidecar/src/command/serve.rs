@@ -2,13 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
-use stowage_config::{Backend, SidecarConfig, Token};
+use stowage_config::{Backend, SidecarConfig};
 use stowage_store::{Store, VolumeOptions, VolumeStore};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,13 +17,10 @@ use tokio_util::sync::CancellationToken;
 use super::arguments::ServeOptions;
 use super::check::Loaded;
 use super::failure::Failure;
-use super::{check, logs, tokens};
+use super::reload::reload;
+use super::{check, logs};
 use crate::server::{Listeners, serve};
-use crate::settings::{NoAuth, Settings};
-
-/// How often the tokens' directory is looked at. A mounted Secret changes by swapping a link,
-/// which directory watches miss on some file systems.
-const TOKENS_EVERY: Duration = Duration::from_secs(1);
+use crate::settings::NoAuth;
 
 /// What the ready file says.
 #[derive(Serialize)]
@@ -52,7 +48,7 @@ async fn run_loaded(
     loaded: Loaded,
     no_auth: NoAuth,
 ) -> Result<ExitCode, Failure> {
-    let Loaded { config, tokens, settings } = loaded;
+    let config = loaded.config.clone();
     // Taken before the ports are, so that a signal during the start is not lost.
     let shutdown = CancellationToken::new();
     cancel_on_signals(&shutdown)?;
@@ -64,8 +60,8 @@ async fn run_loaded(
     let urls = urls(&listeners)?;
     let grace = config.shutdown_grace.duration();
     let name = config.store.clone();
-    let (sender, settings) = watch::channel(Arc::new(settings));
-    let reload = tokio::spawn(reload_tokens(config, tokens, no_auth, sender));
+    let (sender, settings) = watch::channel(Arc::new(loaded.settings.clone()));
+    let reload = tokio::spawn(reload(options.config.clone(), loaded, no_auth, sender));
 
     tracing::info!(store = name, url = urls.url, management = urls.management, "serving");
     if let Some(file) = &options.ready_file {
@@ -149,47 +145,4 @@ fn write_ready(file: &Path, ready: &Ready) -> Result<(), Failure> {
         tempfile::NamedTempFile::new_in(dir.unwrap_or_else(|| Path::new("."))).map_err(failed)?;
     serde_json::to_writer(&mut temporary, ready).map_err(|e| failed(e.into()))?;
     temporary.persist(file).map(|_| ()).map_err(|e| failed(e.error))
-}
-
-/// Takes up changed tokens. Where the new ones are no good, the old ones hold.
-async fn reload_tokens(
-    config: SidecarConfig,
-    tokens: Vec<(String, Token)>,
-    no_auth: NoAuth,
-    settings: watch::Sender<Arc<Settings>>,
-) {
-    let Some(dir) = config.auth.tokens_dir.clone() else { return };
-    let mut ticks = tokio::time::interval(TOKENS_EVERY);
-    let mut last = Ok(tokens);
-    loop {
-        ticks.tick().await;
-        let now = look(&dir).await;
-        if now == last {
-            continue;
-        }
-        let result = match &now {
-            Ok(tokens) => {
-                Settings::new(&config, tokens.clone(), no_auth).map_err(|e| e.to_string())
-            }
-            Err(reason) => Err(reason.clone()),
-        };
-        match result {
-            Ok(new) => {
-                settings.send_replace(Arc::new(new));
-                tracing::info!("the tokens have changed and hold from now on");
-            }
-            Err(reason) => {
-                tracing::error!(reason, "the tokens have changed and are wrong; the old ones hold");
-            }
-        }
-        last = now;
-    }
-}
-
-type Look = Result<Vec<(String, Token)>, String>;
-
-async fn look(dir: &Path) -> Look {
-    let dir: PathBuf = dir.to_owned();
-    let read = tokio::task::spawn_blocking(move || tokens::read(&dir).map_err(|e| e.to_string()));
-    read.await.unwrap_or_else(|e| Err(e.to_string()))
 }

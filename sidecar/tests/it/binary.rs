@@ -237,6 +237,28 @@ async fn tokens_are_read_again_as_a_mounted_secret_changes() {
 }
 
 #[tokio::test]
+async fn the_configuration_is_read_again_while_the_server_runs() {
+    let place = Place::new();
+    let process = place.start().await;
+    let status = async || with(put("/", r#"{"a": 1}"#), ADMIN).send(process.address).await.status;
+    let configure = |extra: &str| place.configure("127.0.0.1:0", "127.0.0.1:0", extra);
+    let before = status().await;
+    assert!(before < 300, "{before}: the store takes a document");
+
+    configure("limits: {maxJsonBytes: 2}");
+    eventually("the limit holds", async || (status().await == 413).then_some(())).await;
+
+    configure("contracts: [kv, kv]");
+    eventually("what is wrong is logged", async || process.log().contains("twice").then_some(()))
+        .await;
+    assert_eq!(status().await, 413, "and changes nothing");
+
+    configure("contracts: [kv]\nshutdownGrace: 3s");
+    eventually("the contract is gone", async || (status().await == 404).then_some(())).await;
+    assert!(process.log().contains("takes effect at the next start"), "{}", process.log());
+}
+
+#[tokio::test]
 async fn version_and_help_are_told() {
     let version = sidecar(&["version"]).output().await.expect("it runs");
     assert!(version.status.success());

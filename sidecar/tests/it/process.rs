@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::AsyncReadExt;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::task::JoinHandle;
 
 use super::harness::{ADMIN, eventually};
 
@@ -92,7 +94,18 @@ impl Place {
             addresses(&ready)
         })
         .await;
-        Process { child, address, management }
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let stderr = child.stderr.take().expect("a pipe");
+        let drained = tokio::spawn(drain(stderr, Arc::clone(&log)));
+        Process { child, address, management, log, drained }
+    }
+}
+
+/// A server whose log nobody reads stands still once the pipe is full.
+async fn drain(mut stderr: ChildStderr, log: Arc<Mutex<Vec<u8>>>) {
+    let mut part = [0; 4096];
+    while let Ok(length @ 1..) = stderr.read(&mut part).await {
+        log.lock().expect("no panic while it is held").extend_from_slice(&part[..length]);
     }
 }
 
@@ -119,6 +132,8 @@ pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
     pub(crate) management: SocketAddr,
+    log: Arc<Mutex<Vec<u8>>>,
+    drained: JoinHandle<()>,
 }
 
 impl Process {
@@ -127,15 +142,21 @@ impl Process {
         self.child.kill().await.expect("it is there to be killed");
     }
 
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&self.log.lock().expect("no panic while it is held")).into_owned()
+    }
+
     /// SIGTERM, and how it ends with what it wrote.
-    pub(crate) async fn terminate(self) -> (ExitStatus, String) {
+    pub(crate) async fn terminate(mut self) -> (ExitStatus, String) {
         let pid = self.child.id().expect("it runs");
         let pid = rustix::process::Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("pid");
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
-        let output = tokio::time::timeout(super::raw::PATIENCE, self.child.wait_with_output())
+        let status = tokio::time::timeout(super::raw::PATIENCE, self.child.wait())
             .await
             .expect("it ends within its grace")
-            .expect("its output");
-        (output.status, String::from_utf8_lossy(&output.stderr).into_owned())
+            .expect("its status");
+        (&mut self.drained).await.expect("the log is read to its end");
+        (status, self.log())
     }
 }

@@ -1,0 +1,88 @@
+//! Whether a live object already is what is wanted.
+//!
+//! Pure. The API server adds defaults and other managers add fields, so a live object holds more
+//! than what is wanted; what matters is that all that is wanted is there. With this an unchanged
+//! object costs a read and no write, and a field that somebody edited is seen.
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use serde_json::Value;
+use stowage_config::ByteSize;
+
+/// Whether `live` has everything of `desired`: each member of an object, and lists of the same
+/// length whose items hold one by one. What is empty or null may as well be left out.
+#[must_use]
+pub fn holds(desired: &Value, live: Option<&Value>) -> bool {
+    match (desired, live) {
+        (desired, None) => is_empty(desired),
+        (Value::Object(desired), Some(Value::Object(live))) => {
+            desired.iter().all(|(name, value)| holds(value, live.get(name)))
+        }
+        (Value::Array(desired), Some(Value::Array(live))) => {
+            desired.len() == live.len()
+                && desired.iter().zip(live).all(|(desired, live)| holds(desired, Some(live)))
+        }
+        (desired, Some(live)) => desired == live || is_empty(desired) && is_empty(live),
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(members) => members.values().all(is_empty),
+        Value::Array(items) => items.is_empty(),
+        Value::String(_) | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// A number of bytes as the API server itself would write it (its canonical form), so that what is
+/// wanted and what is live read the same.
+#[must_use]
+pub fn canonical_bytes(size: &ByteSize) -> Quantity {
+    let bytes = size.bytes();
+    let units = [(60, "Ei"), (50, "Pi"), (40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")];
+    for (shift, unit) in units {
+        if bytes > 0 && bytes.is_multiple_of(1 << shift) {
+            return Quantity(format!("{}{unit}", bytes >> shift));
+        }
+    }
+    Quantity(bytes.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_wanted_is_there_or_it_is_not() {
+        let live = json!({
+            "replicas": 1, "added": "by the server", "none": {},
+            "containers": [{"name": "a", "image": "x", "pullPolicy": "Always"}],
+        });
+        let table = [
+            (json!({"replicas": 1}), true, "a member that is there"),
+            (json!({"replicas": 2}), false, "another value"),
+            (json!({"paused": false}), false, "a member that is not there"),
+            (json!({"paused": null, "list": [], "map": {"a": null}}), true, "empty, left out"),
+            (json!({"none": null}), true, "empty either way"),
+            (json!({"containers": [{"name": "a"}]}), true, "defaults added in an item"),
+            (json!({"containers": [{"name": "a"}, {"name": "b"}]}), false, "an item missing"),
+            (json!({"containers": [{"name": "b"}]}), false, "another item"),
+            (json!({"containers": []}), false, "an item too many"),
+            (json!({"replicas": {"a": 1}}), false, "another type"),
+        ];
+        for (desired, expected, why) in table {
+            assert_eq!(holds(&desired, Some(&live)), expected, "{why}: {desired}");
+        }
+    }
+
+    #[test]
+    fn sizes_read_as_the_api_server_writes_them() {
+        for (written, canonical) in
+            [("1Gi", "1Gi"), ("1024Mi", "1Gi"), ("1536Mi", "1536Mi"), ("1000", "1000")]
+        {
+            let size: ByteSize = serde_json::from_value(json!(written)).unwrap();
+            assert_eq!(canonical_bytes(&size).0, canonical, "{written}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Events: what happened to an object, for whoever runs `kubectl describe` or `kubectl events`.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::PostParams;
+use kube::{Api, Client, Resource, ResourceExt};
+
+use super::FIELD_MANAGER;
+
+/// The most bytes of a note, by the API's own validation.
+const NOTE_BYTES_MAX: usize = 1024;
+
+/// What an Event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// It went as it should.
+    Normal,
+    /// Somebody should look.
+    Warning,
+}
+
+/// Writes Events. The caller writes one when something changed and not on every reconcile; a
+/// recorder that sorts out repetitions by reason would drop the second of two different notes.
+#[derive(Clone)]
+pub struct Events {
+    client: Client,
+    instance: String,
+}
+
+impl Events {
+    /// Events of this process, known by the host's name, which in a pod is the pod's.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        let instance = std::env::var("HOSTNAME").unwrap_or_else(|_| FIELD_MANAGER.to_owned());
+        Self { client, instance }
+    }
+
+    /// Says that something happened to `object`. `reason` is one CamelCase word, `action` what the
+    /// operator did then (one word as well), `note` a sentence. An Event that cannot be written is
+    /// logged and lost: it must not fail what it tells of.
+    pub async fn publish<K>(
+        &self,
+        object: &K,
+        severity: Severity,
+        reason: &str,
+        action: &str,
+        note: &str,
+    ) where
+        K: Resource<DynamicType = ()>,
+    {
+        let namespace = object.namespace().unwrap_or_else(|| "default".to_owned());
+        let regarding = ObjectReference { resource_version: None, ..object.object_ref(&()) };
+        let event = Event {
+            metadata: ObjectMeta {
+                generate_name: Some(format!("{}.", object.name_any())),
+                namespace: Some(namespace.clone()),
+                ..ObjectMeta::default()
+            },
+            action: Some(action.to_owned()),
+            event_time: Some(MicroTime(Timestamp::now())),
+            note: Some(shortened(note)),
+            reason: Some(reason.to_owned()),
+            regarding: Some(regarding),
+            reporting_controller: Some("stowage.dev/operator".to_owned()),
+            reporting_instance: Some(self.instance.clone()),
+            type_: Some(match severity {
+                Severity::Normal => "Normal".to_owned(),
+                Severity::Warning => "Warning".to_owned(),
+            }),
+            ..Event::default()
+        };
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
+        if let Err(error) = api.create(&PostParams::default(), &event).await {
+            tracing::warn!(%error, reason, object = object.name_any(), "an Event is lost");
+        }
+    }
+}
+
+fn shortened(note: &str) -> String {
+    if note.len() <= NOTE_BYTES_MAX {
+        return note.to_owned();
+    }
+    let mut end = NOTE_BYTES_MAX - '…'.len_utf8();
+    while !note.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}…", &note[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_note_is_cut_between_characters() {
+        assert_eq!(shortened("short"), "short");
+        let long = shortened(&"é".repeat(600));
+        assert!(long.len() <= NOTE_BYTES_MAX && long.ends_with("é…"), "{} bytes", long.len());
+    }
+}

@@ -1,0 +1,126 @@
+//! The frame around each reconcile: objects that do not parse, durations, failures, back-off.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Instant;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::{ApplyError, Conditions, FIELD_MANAGER};
+use crate::context::Context;
+use crate::process::Outcome;
+
+/// Why a reconcile is tried again. What somebody has to change is no failure: it is a condition.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A child.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The API server.
+    #[error("the API server: {0}")]
+    Api(#[from] kube::Error),
+}
+
+/// Runs `reconcile` for an object that parses. One that does not (an API server that took it under
+/// older rules) gets a condition that says so, once, and does not stop the others.
+///
+/// # Errors
+/// [`Failure`], which [`retry`] turns into a wait.
+pub async fn guarded<K, R>(
+    object: Arc<DeserializeGuard<K>>,
+    context: Arc<Context>,
+    reconcile: R,
+) -> Result<Action, Failure>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    R: AsyncFnOnce(Arc<K>, &Context) -> Result<Action, Failure>,
+{
+    let kind = kind_name::<K>();
+    let started = Instant::now();
+    let key = key::<K>(&object);
+    let (outcome, result) = match &object.0 {
+        Ok(parsed) => {
+            let result = reconcile(Arc::new(parsed.clone()), &context).await;
+            (if result.is_ok() { Outcome::Succeeded } else { Outcome::Failed }, result)
+        }
+        Err(invalid) => {
+            tracing::warn!(object = key, error = invalid.error, "the object does not parse");
+            (Outcome::Invalid, report_invalid::<K>(&object, &invalid.error, &context).await)
+        }
+    };
+    context.metrics.reconciled(kind, outcome, started.elapsed());
+    if result.is_ok() {
+        context.backoff.succeeded(&key);
+    }
+    result
+}
+
+/// What to do after a failure: log it, and wait, longer each time.
+pub fn retry<K>(
+    object: Arc<DeserializeGuard<K>>,
+    failure: &Failure,
+    context: Arc<Context>,
+) -> Action
+where
+    K: Resource<DynamicType = ()>,
+{
+    let key = key::<K>(&object);
+    let wait = context.backoff.failed(&key);
+    tracing::warn!(object = key, error = %failure, retry_ms = wait.as_millis(), "a reconcile failed");
+    Action::requeue(wait)
+}
+
+async fn report_invalid<K>(
+    object: &DeserializeGuard<K>,
+    error: &str,
+    context: &Context,
+) -> Result<Action, Failure>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let resource = kube::api::ApiResource::erase::<K>(&());
+    let namespace = object.namespace().unwrap_or_default();
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(context.client.clone(), &namespace, &resource);
+    let live = api.get_opt(&object.name_any()).await?;
+    let Some(live) = live else { return Ok(Action::await_change()) };
+    let before: Vec<Condition> = live
+        .data
+        .pointer("/status/conditions")
+        .and_then(|conditions| serde_json::from_value(conditions.clone()).ok())
+        .unwrap_or_default();
+    let generation = object.meta().generation;
+    let mut conditions = Conditions::new(&before, generation, Time(Timestamp::now()));
+    conditions.stalled("InvalidSpec", &format!("The resource cannot be read: {error}"));
+    let conditions = conditions.finish();
+    if conditions != before {
+        let status = json!({
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "status": {"observedGeneration": generation, "conditions": conditions},
+        });
+        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        api.patch_status(&object.name_any(), &parameters, &Patch::Apply(&status)).await?;
+    }
+    Ok(Action::await_change())
+}
+
+fn kind_name<K: Resource<DynamicType = ()>>() -> &'static str {
+    match K::kind(&()).as_ref() {
+        "Store" => "Store",
+        "StoreNamespace" => "StoreNamespace",
+        "RuntimeConfigSource" => "RuntimeConfigSource",
+        _ => "other",
+    }
+}
+
+fn key<K: Resource<DynamicType = ()>>(object: &DeserializeGuard<K>) -> String {
+    format!("{}/{}/{}", K::kind(&()), object.namespace().unwrap_or_default(), object.name_any())
+}
