@@ -15,7 +15,7 @@ use kube::api::{DynamicObject, ListParams, PostParams};
 use kube::{Api, Client, Resource};
 use serde_json::json;
 use stowage_e2e::ControlPlane;
-use support::{assert_nothing_is_left_of, processes_naming, wait_for};
+use support::{processes_naming, wait_for};
 
 /// `stowage-cluster control-plane`, ready.
 struct Running {
@@ -53,6 +53,27 @@ impl Running {
     fn guards(&self) -> Vec<i32> {
         let guards = processes_naming(self.directory.to_str().expect("UTF-8"));
         guards.into_iter().filter(|(_, line)| line.starts_with("sh ")).map(|(pid, _)| pid).collect()
+    }
+}
+
+/// Waits until no process names `directory` and it is gone.
+///
+/// # Panics
+/// Where something is left, with what it is.
+fn assert_nothing_is_left_of(directory: &Path) {
+    let name = directory.to_str().expect("a path in UTF-8");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let processes = processes_naming(name);
+        if processes.is_empty() && !directory.exists() {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "left: the directory {name} ({}), processes {processes:?}",
+            directory.exists()
+        );
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::command::{CommandError, output};
@@ -14,7 +14,7 @@ use crate::command::{CommandError, output};
 /// What holds a pod's namespaces.
 pub(super) const PAUSE: &str = "stowage.test/pause:1";
 /// A shell with the usual programs, for the volume provisioner and for tests.
-pub(super) const BUSYBOX: &str = "stowage.test/busybox:1";
+pub const BUSYBOX: &str = "stowage.test/busybox:1";
 /// Longer than any cluster lives; busybox counts in 32 bits.
 const FOREVER: &str = "2147483647";
 
@@ -35,24 +35,36 @@ pub enum ArchiveError {
 /// Writes an archive with both images, in the format that `docker save` writes and `ctr images
 /// import` reads.
 pub(super) fn write(path: &Path) -> Result<(), ArchiveError> {
+    let pause = json!({"Entrypoint": ["/bin/busybox", "sleep", FOREVER]});
+    write_images(path, &[(PAUSE, pause), (BUSYBOX, shell())])
+}
+
+/// Writes an archive with the image [`BUSYBOX`] under a name of the caller's.
+///
+/// # Errors
+/// Where there is no static busybox, or the archive cannot be written.
+pub fn write_busybox_as(name: &str, path: &Path) -> Result<(), ArchiveError> {
+    write_images(path, &[(name, shell())])
+}
+
+fn shell() -> Value {
+    json!({"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]})
+}
+
+fn write_images(path: &Path, images: &[(&str, Value)]) -> Result<(), ArchiveError> {
     let busybox = find_busybox().ok_or(ArchiveError::NoBusybox)?;
     let names = output(Command::new(&busybox).arg("--list"))?;
     let layer = layer(&fs::read(&busybox)?, names.lines())?;
-    let images = [
-        (PAUSE, "pause.json", json!({"Entrypoint": ["/bin/busybox", "sleep", FOREVER]})),
-        (BUSYBOX, "busybox.json", json!({"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]})),
-    ];
 
     let mut archive = tar::Builder::new(fs::File::create(path)?);
     add(&mut archive, "layer.tar", 0o644, &layer)?;
-    for (_, file, config) in &images {
+    let mut manifest = Vec::new();
+    for (number, (name, config)) in images.iter().enumerate() {
+        let file = format!("{number}.json");
         let content = config_file(config, &layer).to_string();
-        add(&mut archive, file, 0o644, content.as_bytes())?;
+        add(&mut archive, &file, 0o644, content.as_bytes())?;
+        manifest.push(json!({"Config": file, "RepoTags": [name], "Layers": ["layer.tar"]}));
     }
-    let manifest: Vec<_> = images
-        .iter()
-        .map(|(name, file, _)| json!({"Config": file, "RepoTags": [name], "Layers": ["layer.tar"]}))
-        .collect();
     add(&mut archive, "manifest.json", 0o644, json!(manifest).to_string().as_bytes())?;
     archive.finish()?;
     Ok(())
@@ -97,7 +109,7 @@ fn add<W: io::Write>(
 }
 
 /// The configuration of an image with one layer (OCI image specification, "Image Configuration").
-fn config_file(config: &serde_json::Value, layer: &[u8]) -> serde_json::Value {
+fn config_file(config: &Value, layer: &[u8]) -> Value {
     let digest: String = Sha256::digest(layer).iter().map(|byte| format!("{byte:02x}")).collect();
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "amd64",

@@ -21,7 +21,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-pub use archive::ArchiveError;
+pub use archive::{ArchiveError, BUSYBOX, write_busybox_as};
 pub use mounts::MountError;
 
 use crate::command::{CommandError, output};

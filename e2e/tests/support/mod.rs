@@ -1,7 +1,6 @@
 //! What the tests of this package share.
 
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Waits until `condition` gives a value.
@@ -38,25 +37,4 @@ pub(crate) fn processes_naming(text: &str) -> Vec<(i32, String)> {
         .collect();
     found.sort_unstable();
     found
-}
-
-/// Waits until no process names `directory` and it is gone.
-///
-/// # Panics
-/// Where something is left, with what it is.
-pub(crate) fn assert_nothing_is_left_of(directory: &Path) {
-    let name = directory.to_str().expect("a path in UTF-8");
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        let processes = processes_naming(name);
-        if processes.is_empty() && !directory.exists() {
-            return;
-        }
-        assert!(
-            Instant::now() < deadline,
-            "left: the directory {name} ({}), processes {processes:?}",
-            directory.exists()
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
