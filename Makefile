@@ -50,8 +50,11 @@ images: ## Build the container images, with SBOMs; scripts/images.sh has the set
 	@cargo build --quiet --release --locked --package stowage-operator --package stowage-sidecar
 	@scripts/images.sh "$(CARGO_TARGET_DIR)/release"
 
+# Tests that need a cluster that runs pods, and run inside of it (test = false in e2e/Cargo.toml).
+CLUSTER_TESTS := node
+
 # Tests that need root, or programs beyond Git and curl, stand in files of these names.
-HOST_TESTS := full_disk ssh images
+HOST_TESTS := full_disk ssh images cluster_life $(CLUSTER_TESTS)
 ALL_TESTS := $(notdir $(basename $(wildcard */tests/*.rs))) $(notdir $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs)))
 UNIT_TESTS := $(filter-out $(HOST_TESTS),$(ALL_TESTS))
 
@@ -68,6 +71,38 @@ test-unit: ## Run the tests that need no root: unit, property, HTTP, Git, kill
 	@scripts/need.sh cargo cc git curl node
 	@$(OWN)
 	cargo test --workspace --lib --bins $(addprefix --test ,$(UNIT_TESTS))
+
+# What a local cluster takes beside the programs that are built for it. Nothing of it, nor root, where
+# KUBECONFIG names one.
+CLUSTER_NEEDS := $(if $(STOWAGE_CLUSTER),,$(KUBECONFIG))
+CLUSTER_NEEDS := $(if $(CLUSTER_NEEDS),,go containerd runc cni busybox-static conntrack ip iptables mount nsenter setpriv socat unshare)
+CLUSTER := $(CARGO_TARGET_DIR)/debug/stowage-cluster
+
+define BUILD_CLUSTER
+@scripts/need.sh cargo cc $(CLUSTER_NEEDS)
+@$(OWN)
+@cargo build --quiet --package stowage-e2e
+endef
+
+.PHONY: cluster
+cluster: ## Bring up a Kubernetes node for tests (or use the one that KUBECONFIG names)
+	$(BUILD_CLUSTER)
+	@"$(CLUSTER)" up
+
+.PHONY: cluster-shell
+cluster-shell: ## Open a shell in the cluster, with kubectl and helm
+	$(BUILD_CLUSTER)
+	@exec "$(CLUSTER)" shell
+
+.PHONY: cluster-down
+cluster-down: ## End the cluster and remove everything of it
+	$(BUILD_CLUSTER)
+	@"$(CLUSTER)" down
+
+.PHONY: e2e
+e2e: ## Run the tests that need a cluster; brings one up, and down again where it did
+	$(BUILD_CLUSTER)
+	@scripts/e2e.sh "$(CLUSTER)" $(CLUSTER_TESTS)
 
 .PHONY: lint
 lint: ## Check formatting, clippy, dependencies and scripts
