@@ -43,14 +43,22 @@ build: ## Build release binaries
 	@$(OWN)
 	cargo build --release --package stowage --package stowage-sidecar
 
+.PHONY: images
+images: ## Build the container images, with SBOMs; scripts/images.sh has the settings
+	@scripts/need.sh cargo cc git
+	@$(OWN)
+	@cargo build --quiet --release --locked --package stowage-operator --package stowage-sidecar
+	@scripts/images.sh "$(CARGO_TARGET_DIR)/release"
+
 # Tests that need root, or programs beyond Git and curl, stand in files of these names.
-HOST_TESTS := full_disk ssh
+HOST_TESTS := full_disk ssh images
 ALL_TESTS := $(notdir $(basename $(wildcard */tests/*.rs))) $(notdir $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs)))
 UNIT_TESTS := $(filter-out $(HOST_TESTS),$(ALL_TESTS))
 
 .PHONY: test
 test: lint ## Run everything there is; installs what it needs
 	@scripts/need.sh cargo cc git curl node ssh sshd unshare setpriv mount
+	@$(MAKE) --no-print-directory images
 	@$(OWN)
 	cargo test --workspace
 	@$(MAKE) --no-print-directory demo
@@ -69,6 +77,7 @@ lint: ## Check formatting, clippy, dependencies and scripts
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	$$(scripts/lint-tools.sh)/cargo-deny check licenses bans sources
 	$$(scripts/lint-tools.sh)/shellcheck scripts/*.sh .ci/run
+	@$$(scripts/cluster-tools.sh control-plane)/helm lint --strict --quiet charts/stowage
 
 .PHONY: audit
 audit: ## Check dependencies against the public advisory database (needs the network)
@@ -79,9 +88,14 @@ fmt: ## Format the code
 	cargo fmt --all
 
 .PHONY: crds
-crds: ## Write crds/yaml and docs/resources.md from the types
+crds: ## Write crds/yaml, the chart's copies and docs/resources.md from the types
 	@$(OWN)
 	cargo run --quiet --package stowage-crds --bin crdgen
+
+.PHONY: rbac
+rbac: ## Write docs/rbac.md from the chart
+	@$(OWN)
+	STOWAGE_WRITE_RBAC_PAGE=1 cargo test --quiet --package stowage-e2e --test chart rights::
 
 .PHONY: bench
 bench: ## Measure a release build: latencies beside a bare fdatasync, memory, sizes
