@@ -154,10 +154,8 @@ async fn a_user_that_is_acted_as_has_that_users_rights() {
     let cluster = ControlPlane::shared();
     let namespace = cluster.namespace("acts-as").await.expect("a namespace");
     let user = format!("system:serviceaccount:{namespace}:reader");
-    let secrets: Api<Secret> = Api::namespaced(
-        Client::try_from(cluster.config_as(&user)).expect("a client"),
-        &namespace,
-    );
+    let secrets: Api<Secret> =
+        Api::namespaced(Client::try_from(cluster.config_as(&user)).expect("a client"), &namespace);
     let refused = secrets.list(&ListParams::default()).await.expect_err("it has no rights yet");
     assert!(refused.to_string().contains(&user), "it said: {refused}");
 
