@@ -14,7 +14,7 @@ OWN := scripts/own-cache.sh "$(CARGO_TARGET_DIR)"
 
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Quiet, so that the demo is what is seen; a first build says that it takes its time.
 define BUILD
@@ -102,6 +102,7 @@ lint: ## Check formatting, clippy, dependencies and scripts
 	cargo fmt --all --check
 	@$(OWN)
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	cargo clippy --package stowage-e2e $(addprefix --test ,$(CLUSTER_TESTS)) --quiet -- -D warnings
 	$$(scripts/lint-tools.sh)/cargo-deny check licenses bans sources
 	$$(scripts/lint-tools.sh)/shellcheck scripts/*.sh .ci/run
 
