@@ -53,7 +53,7 @@ UNIT_TESTS := $(filter-out $(HOST_TESTS),$(ALL_TESTS))
 
 .PHONY: test
 test: lint ## Run everything there is; installs what it needs
-	@scripts/need.sh cargo cc git curl node ssh sshd unshare setpriv mount
+	@scripts/need.sh cargo cc git curl node ssh sshd unshare setpriv mount $(LOCAL_CLUSTER_NEEDS)
 	@$(OWN)
 	cargo test --workspace
 	@$(MAKE) --no-print-directory demo
@@ -66,8 +66,8 @@ test-unit: ## Run the tests that need no root: unit, property, HTTP, Git, kill
 
 # What a local cluster takes beside the programs that are built for it. Nothing of it, nor root, where
 # KUBECONFIG names one.
-CLUSTER_NEEDS := $(if $(STOWAGE_CLUSTER),,$(KUBECONFIG))
-CLUSTER_NEEDS := $(if $(CLUSTER_NEEDS),,go containerd runc cni busybox-static conntrack ip iptables mount nsenter setpriv socat unshare)
+LOCAL_CLUSTER_NEEDS := go containerd runc cni busybox-static conntrack ip iptables mount nsenter setpriv socat unshare
+CLUSTER_NEEDS := $(if $(and $(KUBECONFIG),$(if $(STOWAGE_CLUSTER),,1)),,$(LOCAL_CLUSTER_NEEDS))
 CLUSTER := $(CARGO_TARGET_DIR)/debug/stowage-cluster
 
 define BUILD_CLUSTER
