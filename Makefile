@@ -43,17 +43,25 @@ build: ## Build release binaries
 	@$(OWN)
 	cargo build --release --package stowage --package stowage-sidecar
 
+.PHONY: images
+images: ## Build the container images, with SBOMs; scripts/images.sh has the settings
+	@scripts/need.sh cargo cc git
+	@$(OWN)
+	@cargo build --quiet --release --locked --package stowage-operator --package stowage-sidecar
+	@scripts/images.sh "$(CARGO_TARGET_DIR)/release"
+
 # Tests that need a cluster that runs pods, and run inside of it (test = false in e2e/Cargo.toml).
 CLUSTER_TESTS := node
 
 # Tests that need root, or programs beyond Git and curl, stand in files of these names.
-HOST_TESTS := full_disk ssh cluster_life $(CLUSTER_TESTS)
+HOST_TESTS := full_disk ssh images cluster_life $(CLUSTER_TESTS)
 ALL_TESTS := $(notdir $(basename $(wildcard */tests/*.rs))) $(notdir $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs)))
 UNIT_TESTS := $(filter-out $(HOST_TESTS),$(ALL_TESTS))
 
 .PHONY: test
 test: lint ## Run everything there is; installs what it needs
 	@scripts/need.sh cargo cc git curl node ssh sshd unshare setpriv mount $(LOCAL_CLUSTER_NEEDS)
+	@$(MAKE) --no-print-directory images
 	@$(OWN)
 	cargo test --workspace
 	@$(MAKE) --no-print-directory demo
@@ -94,6 +102,7 @@ cluster-down: ## End the cluster and remove everything of it
 .PHONY: e2e
 e2e: ## Run the tests that need a cluster; brings one up, and down again where it did
 	$(BUILD_CLUSTER)
+	@$(if $(CLUSTER_NEEDS),$(MAKE) --no-print-directory images,true)
 	@scripts/e2e.sh "$(CLUSTER)" $(CLUSTER_TESTS)
 
 .PHONY: lint
@@ -105,6 +114,7 @@ lint: ## Check formatting, clippy, dependencies and scripts
 	cargo clippy --package stowage-e2e $(addprefix --test ,$(CLUSTER_TESTS)) --quiet -- -D warnings
 	$$(scripts/lint-tools.sh)/cargo-deny check licenses bans sources
 	$$(scripts/lint-tools.sh)/shellcheck scripts/*.sh .ci/run
+	@$$(scripts/cluster-tools.sh control-plane)/helm lint --strict --quiet charts/stowage
 
 .PHONY: audit
 audit: ## Check dependencies against the public advisory database (needs the network)
@@ -115,9 +125,14 @@ fmt: ## Format the code
 	cargo fmt --all
 
 .PHONY: crds
-crds: ## Write crds/yaml and docs/resources.md from the types
+crds: ## Write crds/yaml, the chart's copies and docs/resources.md from the types
 	@$(OWN)
 	cargo run --quiet --package stowage-crds --bin crdgen
+
+.PHONY: rbac
+rbac: ## Write docs/rbac.md from the chart
+	@$(OWN)
+	STOWAGE_WRITE_RBAC_PAGE=1 cargo test --quiet --package stowage-e2e --test chart rights::
 
 .PHONY: bench
 bench: ## Measure a release build: latencies beside a bare fdatasync, memory, sizes

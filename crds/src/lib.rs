@@ -23,7 +23,7 @@ mod store;
 mod store_namespace;
 
 pub use common::{ConfigMapKeyReference, Contract, SecretReference, StoreReference};
-pub use definition::{definition, definitions, yaml};
+pub use definition::{chart_template, definition, definitions, yaml};
 pub use reference::reference;
 pub use runtime_config_source::{
     Branch, BranchStatus, FileError, GitAuth, InvalidFile, RuntimeConfigSource,
