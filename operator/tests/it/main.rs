@@ -5,5 +5,10 @@
 #![expect(clippy::unwrap_used, reason = "a test helper that fails the test is one")]
 
 mod ensure;
+mod events;
+mod namespace;
 mod store;
+mod store_conditions;
+mod store_tokens;
+mod store_volume;
 mod support;
