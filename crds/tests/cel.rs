@@ -103,6 +103,8 @@ fn sizes() -> Vec<Case> {
     let places = [
         ("Store", "/spec/backend/volume/size"),
         ("Store", "/spec/limits/maxJsonBytes"),
+        ("Store", "/spec/resources/requests/memory"),
+        ("Store", "/spec/resources/limits/memory"),
         ("Store", "/spec/limits/maxNamespaceBytes"),
         ("Store", "/spec/limits/maxRuntimeSetBytes"),
         ("StoreNamespace", "/spec/quota/maxBytes"),
@@ -125,6 +127,8 @@ fn sizes() -> Vec<Case> {
 fn object_names() -> Vec<Case> {
     let places = [
         ("Store", "/spec/auth/tokensSecretRef/name"),
+        ("Store", "/spec/backend/volume/storageClassName"),
+        ("Store", "/spec/priorityClassName"),
         ("StoreNamespace", "/spec/storeRef/name"),
         ("RuntimeConfigSource", "/spec/branches/0/storeRef/name"),
         ("RuntimeConfigSource", "/spec/auth/secretRef/name"),
@@ -138,6 +142,86 @@ fn object_names() -> Vec<Case> {
                 .refuses([json!("A"), json!("-a"), json!("a-"), json!("a/b"), json!("a\nb")])
         })
         .collect()
+}
+
+/// The volume, as a whole.
+fn volume() -> Vec<Case> {
+    let case = |rule: &Rule| Case::new("Store", "/spec/backend/volume", rule);
+    let sized = |more: Value| {
+        let mut volume = json!({"size": "1Gi"});
+        for (name, value) in more.as_object().into_iter().flatten() {
+            volume[name] = value.clone();
+        }
+        volume
+    };
+    let claim = json!({"existingClaim": "old-data"});
+    vec![
+        case(&rules::size_or_existing_claim())
+            .accepts([sized(json!({})), claim.clone()])
+            .refuses([json!({}), json!({"storageClassName": "fast"})])
+            .refuses([sized(json!({"existingClaim": "old-data"}))]),
+        case(&rules::existing_claim_stands_alone())
+            .accepts([claim.clone(), sized(json!({"storageClassName": "a"}))])
+            .refuses([
+                json!({"existingClaim": "old-data", "storageClassName": "fast"}),
+                json!({"existingClaim": "old-data", "accessModes": ["ReadWriteOnce"]}),
+            ]),
+        case(&rules::existing_claim_never_changes())
+            .accepts_change(claim.clone(), claim.clone())
+            .accepts_change(sized(json!({})), sized(json!({})))
+            .refuses_change(claim.clone(), json!({"existingClaim": "other"}))
+            .refuses_change(claim.clone(), sized(json!({})))
+            .refuses_change(sized(json!({})), claim),
+        case(&rules::storage_class_never_changes())
+            .accepts_change(
+                sized(json!({"storageClassName": "a"})),
+                sized(json!({"storageClassName": "a"})),
+            )
+            .refuses_change(
+                sized(json!({"storageClassName": "a"})),
+                sized(json!({"storageClassName": "b"})),
+            )
+            .refuses_change(sized(json!({"storageClassName": "a"})), sized(json!({})))
+            .refuses_change(sized(json!({})), sized(json!({"storageClassName": "a"}))),
+        case(&rules::access_modes_never_change())
+            .accepts_change(sized(json!({})), sized(json!({"accessModes": ["ReadWriteOnce"]})))
+            .accepts_change(sized(json!({"accessModes": ["ReadWriteOnce"]})), sized(json!({})))
+            .refuses_change(
+                sized(json!({"accessModes": ["ReadWriteOncePod"]})),
+                sized(json!({"accessModes": ["ReadWriteOnce"]})),
+            )
+            .refuses_change(sized(json!({})), sized(json!({"accessModes": ["ReadWriteOncePod"]}))),
+        Case::new("Store", "/spec/backend/volume", &rules::object_name())
+            .rule_at("spec.backend.volume.existingClaim")
+            .accepts([json!({"existingClaim": "a.b-1"})])
+            .refuses([json!({"existingClaim": "A"}), json!({"existingClaim": "a/b"})]),
+    ]
+}
+
+/// What the pod is to be.
+fn pod() -> Vec<Case> {
+    let case = |at: &str, rule: &Rule| Case::new("Store", at, rule);
+    let cpus = |at: &str| {
+        case(at, &rules::cpu_amount())
+            .accepts([json!(1), json!("1"), json!("0.5"), json!("1m")])
+            .refuses([json!(0), json!("0m"), json!("0.000")])
+    };
+    vec![
+        case("/spec/image", &rules::image())
+            .accepts([json!("a"), json!("registry.example:5000/a/b:1@sha256:00")])
+            .refuses([json!("a b"), json!("a\n"), json!(" a")]),
+        cpus("/spec/resources/requests/cpu"),
+        cpus("/spec/resources/limits/cpu"),
+        case("/spec/podLabels", &rules::not_our_labels())
+            .accepts([json!({}), json!({"team": "shop", "app.kubernetes.io": "x"})])
+            .refuses([
+                json!({"app.kubernetes.io/name": "x"}),
+                json!({"a": "b", "stowage.dev/x": ""}),
+            ]),
+        case("/spec/podAnnotations", &rules::not_our_annotations())
+            .accepts([json!({}), json!({"app.kubernetes.io/name": "x"})])
+            .refuses([json!({"stowage.dev/files-digest": "x"})]),
+    ]
 }
 
 fn store() -> Vec<Case> {
@@ -348,7 +432,10 @@ fn source() -> Vec<Case> {
 }
 
 fn cases() -> Vec<Case> {
-    [sizes(), object_names(), store(), store_namespace(), source()].into_iter().flatten().collect()
+    [sizes(), object_names(), store(), volume(), pod(), store_namespace(), source()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Checks a resource on the definition's schema and, where it is one of the types at all, with
