@@ -9,6 +9,7 @@ mod controllers;
 pub mod kubernetes;
 pub mod options;
 pub mod process;
+pub mod source;
 
 pub use context::Context;
 pub use controllers::run_controllers;
