@@ -102,7 +102,7 @@ async fn a_new_commit_by_the_schedule_is_told_and_nothing_else_is() {
     let expected = "SyncPublished: Branch main is served by demo at bbbbbbbbbbbb, before at aaaaaaaaaaaa: 4 configs.";
     assert_eq!(told[1..], [expected]);
     // The newer Job goes first; the older one that is left over brings nothing back.
-    ns.delete::<Job>("etl-2").await;
+    ns.delete_job("etl-2").await;
     operator.rest().await;
     assert_eq!(ns.branch("etl").await.revision, Some("b".repeat(40)));
     assert_eq!(events(&ns).await.len(), 2);
@@ -162,7 +162,7 @@ async fn an_annotation_syncs_once_for_each_value() {
     assert_eq!(ns.branch("etl").await.revision, Some("b".repeat(40)));
     ns.annotate("etl", "2026-01-01").await;
     // Its time to live removes a Job; that is no reason to make it again.
-    ns.delete::<Job>(&second.name_any()).await;
+    ns.delete_job(&second.name_any()).await;
     operator.rest().await;
     assert_eq!(ns.jobs().await.len(), 1, "the same value asks for nothing new");
 }
@@ -317,7 +317,7 @@ async fn a_job_that_is_removed_before_it_ended_comes_back() {
     let operator = ns.operator();
     let job = ns.running_job().await;
     operator.rest().await;
-    ns.delete::<Job>(&job.name_any()).await;
+    ns.delete_job(&job.name_any()).await;
     let back = ns.running_job().await;
     assert_eq!(back.name_any(), job.name_any());
     assert_ne!(back.uid(), job.uid());

@@ -6,7 +6,7 @@ use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use kube::api::ListParams;
+use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 use stowage_config::SyncReport;
 use stowage_crds::{BranchStatus, RuntimeConfigSource, Store};
@@ -172,6 +172,12 @@ impl TestNamespace {
         let job = self.running_job().await;
         self.finish(&job, ends).await;
         job
+    }
+
+    /// Removes a Job as `kubectl delete` would; without a word about it the API server keeps a Job
+    /// until the garbage collector, which is not there, has let go of its pods.
+    pub(crate) async fn delete_job(&self, name: &str) {
+        self.api::<Job>().delete(name, &DeleteParams::background()).await.unwrap();
     }
 
     /// The status, reason and message of a source's condition.
