@@ -14,7 +14,7 @@ OWN := scripts/own-cache.sh "$(CARGO_TARGET_DIR)"
 
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Quiet, so that the demo is what is seen; a first build says that it takes its time.
 define BUILD
@@ -43,14 +43,25 @@ build: ## Build release binaries
 	@$(OWN)
 	cargo build --release --package stowage --package stowage-sidecar
 
+.PHONY: images
+images: ## Build the container images, with SBOMs; scripts/images.sh has the settings
+	@scripts/need.sh cargo cc git
+	@$(OWN)
+	@cargo build --quiet --release --locked --package stowage-operator --package stowage-sidecar
+	@scripts/images.sh "$(CARGO_TARGET_DIR)/release"
+
+# Tests that need a cluster that runs pods, and run inside of it (test = false in e2e/Cargo.toml).
+CLUSTER_TESTS := node
+
 # Tests that need root, or programs beyond Git and curl, stand in files of these names.
-HOST_TESTS := full_disk ssh
+HOST_TESTS := full_disk ssh images cluster_life $(CLUSTER_TESTS)
 ALL_TESTS := $(notdir $(basename $(wildcard */tests/*.rs))) $(notdir $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs)))
 UNIT_TESTS := $(filter-out $(HOST_TESTS),$(ALL_TESTS))
 
 .PHONY: test
 test: lint ## Run everything there is; installs what it needs
-	@scripts/need.sh cargo cc git curl node ssh sshd unshare setpriv mount
+	@scripts/need.sh cargo cc git curl node ssh sshd unshare setpriv mount $(LOCAL_CLUSTER_NEEDS)
+	@$(MAKE) --no-print-directory images
 	@$(OWN)
 	cargo test --workspace
 	@$(MAKE) --no-print-directory demo
@@ -61,14 +72,49 @@ test-unit: ## Run the tests that need no root: unit, property, HTTP, Git, kill
 	@$(OWN)
 	cargo test --workspace --lib --bins $(addprefix --test ,$(UNIT_TESTS))
 
+# What a local cluster takes beside the programs that are built for it. Nothing of it, nor root, where
+# KUBECONFIG names one.
+LOCAL_CLUSTER_NEEDS := go containerd runc cni busybox-static conntrack ip iptables mount nsenter setpriv socat unshare
+CLUSTER_NEEDS := $(if $(and $(KUBECONFIG),$(if $(STOWAGE_CLUSTER),,1)),,$(LOCAL_CLUSTER_NEEDS))
+CLUSTER := $(CARGO_TARGET_DIR)/debug/stowage-cluster
+
+define BUILD_CLUSTER
+@scripts/need.sh cargo cc $(CLUSTER_NEEDS)
+@$(OWN)
+@cargo build --quiet --package stowage-e2e
+endef
+
+.PHONY: cluster
+cluster: ## Bring up a Kubernetes node for tests (or use the one that KUBECONFIG names)
+	$(BUILD_CLUSTER)
+	@"$(CLUSTER)" up
+
+.PHONY: cluster-shell
+cluster-shell: ## Open a shell in the cluster, with kubectl and helm
+	$(BUILD_CLUSTER)
+	@exec "$(CLUSTER)" shell
+
+.PHONY: cluster-down
+cluster-down: ## End the cluster and remove everything of it
+	$(BUILD_CLUSTER)
+	@"$(CLUSTER)" down
+
+.PHONY: e2e
+e2e: ## Run the tests that need a cluster; brings one up, and down again where it did
+	$(BUILD_CLUSTER)
+	@$(if $(CLUSTER_NEEDS),$(MAKE) --no-print-directory images,true)
+	@scripts/e2e.sh "$(CLUSTER)" $(CLUSTER_TESTS)
+
 .PHONY: lint
 lint: ## Check formatting, clippy, dependencies and scripts
 	@scripts/need.sh cargo cargo-fmt cargo-clippy cc python3-venv
 	cargo fmt --all --check
 	@$(OWN)
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	cargo clippy --package stowage-e2e $(addprefix --test ,$(CLUSTER_TESTS)) --quiet -- -D warnings
 	$$(scripts/lint-tools.sh)/cargo-deny check licenses bans sources
 	$$(scripts/lint-tools.sh)/shellcheck scripts/*.sh .ci/run
+	@$$(scripts/cluster-tools.sh control-plane)/helm lint --strict --quiet charts/stowage
 
 .PHONY: audit
 audit: ## Check dependencies against the public advisory database (needs the network)
@@ -79,9 +125,14 @@ fmt: ## Format the code
 	cargo fmt --all
 
 .PHONY: crds
-crds: ## Write crds/yaml and docs/resources.md from the types
+crds: ## Write crds/yaml, the chart's copies and docs/resources.md from the types
 	@$(OWN)
 	cargo run --quiet --package stowage-crds --bin crdgen
+
+.PHONY: rbac
+rbac: ## Write docs/rbac.md from the chart
+	@$(OWN)
+	STOWAGE_WRITE_RBAC_PAGE=1 cargo test --quiet --package stowage-e2e --test chart rights::
 
 .PHONY: bench
 bench: ## Measure a release build: latencies beside a bare fdatasync, memory, sizes

@@ -13,7 +13,6 @@ package_of() {
     cc) echo gcc ;;
     mount | umount) echo mount ;;
     unshare | setpriv | nsenter | flock) echo util-linux ;;
-    busybox) echo busybox-static ;;
     ip) echo iproute2 ;;
     cni) echo containernetworking-plugins ;;
     *) echo "$1" ;;
@@ -23,7 +22,9 @@ package_of() {
 found() {
   case $1 in
     python3-venv) python3 -c 'import ensurepip, venv' >/dev/null 2>&1 ;;
-    cni) [ -x /usr/lib/cni/bridge ] ;;
+    # The dynamic one would find no libraries in an image of its own.
+    busybox-static) busybox=$(command -v busybox) && ! ldd "$busybox" >/dev/null 2>&1 ;;
+    cni) [ -x /usr/lib/cni/ptp ] ;;
     *) command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] ;;
   esac
 }

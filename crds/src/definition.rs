@@ -59,3 +59,45 @@ pub fn yaml(definition: &CustomResourceDefinition) -> Result<String, serde_saphy
     let body = serde_saphyr::to_string(definition)?;
     Ok(format!("# Written by `make crds`; do not edit.\n---\n{body}"))
 }
+
+/// A definition as a template of the Helm chart: installed and upgraded with it, kept when it is
+/// uninstalled, since deleting a definition deletes every resource of its kind.
+///
+/// Helm leaves alone what stands in a chart's `crds/` once it is installed; an old definition
+/// then strips the fields that it does not know.
+///
+/// # Errors
+/// The serialiser's, which a definition does not cause.
+pub fn chart_template(
+    definition: &CustomResourceDefinition,
+) -> Result<String, serde_saphyr::ser::Error> {
+    let mut kept = definition.clone();
+    kept.metadata
+        .annotations
+        .get_or_insert_default()
+        .insert("helm.sh/resource-policy".to_owned(), "keep".to_owned());
+    kept.metadata
+        .labels
+        .get_or_insert_default()
+        .insert("app.kubernetes.io/part-of".to_owned(), "stowage".to_owned());
+    let body = escape(&serde_saphyr::to_string(&kept)?);
+    Ok(format!(
+        "{{{{- /* Written by `make crds`; do not edit. */}}}}\n\
+         {{{{- if .Values.crds.install }}}}\n{body}{{{{- end }}}}\n"
+    ))
+}
+
+/// Text that a template gives back as it is: only `{{` begins an action.
+fn escape(text: &str) -> String {
+    text.replace("{{", r#"{{ "{{" }}"#)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escape;
+
+    #[test]
+    fn braces_of_a_description_are_no_action() {
+        assert_eq!(escape("a {{ b }} {c}"), r#"a {{ "{{" }} b }} {c}"#);
+    }
+}

@@ -24,7 +24,7 @@ mod store;
 mod store_namespace;
 
 pub use common::{ConfigMapKeyReference, Contract, SecretReference, StoreReference};
-pub use definition::{definition, definitions, yaml};
+pub use definition::{chart_template, definition, definitions, yaml};
 pub use pod::{
     CpuAmount, InvalidCpuAmount, PodResources, ResourceAmounts, TaintEffect, Toleration,
     TolerationOperator,

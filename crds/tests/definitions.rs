@@ -8,28 +8,37 @@ mod schemas;
 
 use std::path::Path;
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use resources::base;
 use schemas::{kinds, schema_of, walk};
 use serde_json::Value;
-use stowage_crds::{RuntimeConfigSource, Store, StoreNamespace, definitions, yaml};
+use stowage_crds::{RuntimeConfigSource, Store, StoreNamespace, chart_template, definitions, yaml};
 
 #[test]
 fn the_files_are_what_the_types_say() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("yaml");
+    same_files("yaml", |definition| yaml(definition).unwrap());
+    same_files("../charts/stowage/templates/crds", |definition| {
+        chart_template(definition).unwrap()
+    });
+}
+
+/// The directory, relative to this crate, holds what `text` gives for each kind and nothing else.
+fn same_files(directory: &str, text: impl Fn(&CustomResourceDefinition) -> String) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
     let mut expected = Vec::new();
     for definition in definitions() {
         let name = format!("{}.yaml", definition.metadata.name.as_deref().unwrap());
-        let written = std::fs::read_to_string(directory.join(&name)).unwrap_or_default();
-        assert!(written == yaml(&definition).unwrap(), "crds/yaml/{name} is old: run `make crds`");
+        let written = std::fs::read_to_string(path.join(&name)).unwrap_or_default();
+        assert!(written == text(&definition), "{directory}/{name} is old: run `make crds`");
         expected.push(name);
     }
-    let mut found: Vec<String> = std::fs::read_dir(&directory)
+    let mut found: Vec<String> = std::fs::read_dir(&path)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     found.sort();
     expected.sort();
-    assert_eq!(found, expected, "crds/yaml holds other files than those of the kinds");
+    assert_eq!(found, expected, "{directory} holds other files than those of the kinds");
 }
 
 #[test]

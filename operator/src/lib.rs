@@ -7,9 +7,11 @@
 pub mod context;
 mod controllers;
 pub mod kubernetes;
+pub mod namespace;
 pub mod options;
 pub mod process;
 pub mod source;
+pub mod store;
 
 pub use context::Context;
 pub use controllers::run_controllers;

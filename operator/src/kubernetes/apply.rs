@@ -209,8 +209,14 @@ fn is_up_to_date<K: Serialize>(desired: &K, live: &K) -> bool {
 
 fn digest<K: Serialize>(desired: &K) -> Result<String, kube::Error> {
     let value: Value = serde_json::to_value(desired).map_err(kube::Error::SerdeError)?;
-    let hash = Sha256::digest(value.to_string());
-    Ok(hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    Ok(short_digest(&value.to_string()))
+}
+
+/// Sixteen hexadecimal digits of a text's SHA-256: enough to see that it is another one.
+#[must_use]
+pub fn short_digest(text: &str) -> String {
+    let hash = Sha256::digest(text);
+    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn kind<K: Resource<DynamicType = ()>>() -> String {

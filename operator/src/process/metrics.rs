@@ -5,7 +5,9 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 /// How a reconcile ended.
@@ -46,6 +48,7 @@ fn duration_histogram() -> Histogram {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    leading: Gauge,
     reconciles: Family<OfReconcile, Counter>,
     durations: Durations,
     syncs: Family<OfSync, Counter>,
@@ -55,6 +58,14 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("stowage_operator");
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "What runs", version);
+        let leading = Gauge::default();
+        registry.register(
+            "leading",
+            "1 where this process acts, 0 where it stands by",
+            leading.clone(),
+        );
         let reconciles = Family::default();
         registry.register("reconciles", "Reconciles by kind and outcome", reconciles.clone());
         let durations: Durations = Family::new_with_constructor(duration_histogram);
@@ -68,11 +79,16 @@ impl Default for Metrics {
         registry.register("syncs", "Finished Git syncs by reason", syncs.clone());
         let writes = Family::default();
         registry.register("child_writes", "Children written, by their kind", writes.clone());
-        Self { registry, reconciles, durations, syncs, writes }
+        Self { registry, leading, reconciles, durations, syncs, writes }
     }
 }
 
 impl Metrics {
+    /// This process acts from now on.
+    pub fn leads(&self) {
+        self.leading.set(1);
+    }
+
     /// A reconcile of `kind` ended.
     pub fn reconciled(&self, kind: &'static str, outcome: Outcome, took: Duration) {
         self.reconciles.get_or_create(&OfReconcile { kind, outcome }).inc();

@@ -59,12 +59,15 @@ pub async fn run(arguments: RunOptions) -> Result<(), RunError> {
     let listener = TcpListener::bind(arguments.listen)
         .await
         .map_err(|source| RunError::Listen { address: arguments.listen.to_string(), source })?;
+    // With port 0 the system chose one.
+    let listen =
+        listener.local_addr().map_or_else(|e| e.to_string(), |address| address.to_string());
     let context = Arc::new(Context::new(client.clone(), arguments.reconcile_options()));
     let (readiness, ready) = watch::channel(Readiness::Waiting("starting".into()));
     let probes_end = CancellationToken::new();
     let probes =
         tokio::spawn(probes::serve(listener, Arc::clone(&context), ready, probes_end.clone()));
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %arguments.listen, "started");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), listen, "started");
 
     let ended = lead(&arguments, context, client, &readiness, &shutdown).await;
     readiness.send_replace(Readiness::Waiting("stopping".into()));
@@ -86,6 +89,7 @@ async fn lead(
     // One that stands by is ready too: it is there to take over.
     readiness.send_replace(Readiness::Ready);
     if !arguments.leader_elect {
+        context.metrics.leads();
         run_controllers(context, shutdown.clone()).await;
         return Ok(());
     }
@@ -99,6 +103,7 @@ async fn lead(
     if !candidate.acquire(shutdown).await {
         return Ok(());
     }
+    context.metrics.leads();
     // Ends before the Lease is given up, and at once where it was lost.
     let work = CancellationToken::new();
     let holding = shutdown.clone();
@@ -133,7 +138,7 @@ async fn await_definitions(
             Err(error) => error,
         };
         let why = match &error {
-            kube::Error::Api(status) if status.is_not_found() => {
+            kube::Error::Api(status) if status.code == 404 => {
                 "the cluster does not know the kind Store: install the CustomResourceDefinitions \
                  (helm upgrade --install does)"
                     .to_owned()

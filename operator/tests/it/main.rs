@@ -7,4 +7,5 @@
 mod ensure;
 mod source;
 mod source_reasons;
+mod store;
 mod support;

@@ -1,16 +1,15 @@
-//! A real Git server over HTTP: `git http-backend` behind a small CGI gateway on a bound port.
+//! A real Git server over HTTP on a bound port, with routes on which it misbehaves.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt as _, stream};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use stowage_git_server::backend;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
@@ -119,50 +118,4 @@ async fn endless(root: &Path, path: &str, request: Request, object: &[u8]) -> Re
 /// A line of Git's protocol (gitprotocol-common(5)).
 fn packet(payload: &[u8]) -> Vec<u8> {
     [format!("{:04x}", payload.len() + 4).as_bytes(), payload].concat()
-}
-
-/// RFC 3875: the request as environment and standard input, the answer as headers and a body.
-async fn backend(root: &Path, path: &str, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let text = |headers: &HeaderMap, name: &str| {
-        headers.get(name).map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default()
-    };
-    let mut process = tokio::process::Command::new("git")
-        .arg("http-backend")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_HTTP_EXPORT_ALL", "1")
-        .env("GIT_PROJECT_ROOT", root)
-        .env("PATH_INFO", format!("/{path}"))
-        .env("QUERY_STRING", parts.uri.query().unwrap_or_default())
-        .env("REQUEST_METHOD", parts.method.as_str())
-        .env("CONTENT_TYPE", text(&parts.headers, "content-type"))
-        .env("HTTP_CONTENT_ENCODING", text(&parts.headers, "content-encoding"))
-        .env("GIT_PROTOCOL", text(&parts.headers, "git-protocol"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let body = to_bytes(body, 1 << 20).await.unwrap();
-    let mut stdin = process.stdin.take().unwrap();
-    let mut stdout = process.stdout.take().unwrap();
-    let mut output = Vec::new();
-    let write = async {
-        // A client that goes away in the middle is part of some tests.
-        let _ = stdin.write_all(&body).await;
-        drop(stdin);
-    };
-    let (_, read) = tokio::join!(write, stdout.read_to_end(&mut output));
-    read.unwrap();
-    let end = output.windows(4).position(|w| w == b"\r\n\r\n").expect("CGI headers");
-    let mut response = Response::builder();
-    for line in std::str::from_utf8(&output[..end]).unwrap().split("\r\n") {
-        let (name, value) = line.split_once(": ").unwrap();
-        response = match name {
-            "Status" => response.status(value.split(' ').next().unwrap()),
-            _ => response.header(name, value),
-        };
-    }
-    response.body(Body::from(output[end + 4..].to_vec())).unwrap()
 }

@@ -5,10 +5,12 @@ mod loose;
 mod objects;
 mod operator;
 mod sources;
+mod stores;
 mod wait;
 
 pub(crate) use cluster::TestNamespace;
 pub(crate) use objects::*;
 pub(crate) use operator::{Operator, SIDECAR_IMAGE, SYNC_IMAGE};
 pub(crate) use sources::*;
+pub(crate) use stores::*;
 pub(crate) use wait::{eventually, eventually_some};
