@@ -7,6 +7,8 @@
 mod ensure;
 mod events;
 mod namespace;
+mod source;
+mod source_reasons;
 mod store;
 mod store_conditions;
 mod store_tokens;

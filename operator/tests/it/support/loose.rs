@@ -31,7 +31,8 @@ impl TestNamespace {
             },
             Option::is_none,
         )
-        .await;
+        .await
+        .unwrap();
     }
 
     pub(crate) async fn create_loose<K: Object>(&self, name: &str, spec: Value) {
