@@ -70,11 +70,6 @@ impl TestNamespace {
     }
 }
 
-/// The reason of `Ready`.
-pub(crate) async fn store_reason<K: Object>(ns: &TestNamespace, name: &str) -> String {
-    ready::<K>(ns, name).await.1
-}
-
 /// Waits until `Ready` has a reason; gives its status and message.
 pub(crate) async fn wait_for_reason<K: Object>(
     ns: &TestNamespace,
