@@ -81,3 +81,6 @@ fn metadata(store: &ValidatedStore, name: String) -> ObjectMeta {
 fn text_map<const N: usize>(entries: [(&str, &str); N]) -> BTreeMap<String, String> {
     entries.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
 }
+
+#[cfg(test)]
+mod tests;
