@@ -93,7 +93,8 @@ pub enum ApplyError {
 /// Makes the object of `desired`'s name be what `desired` says, and `owner`'s.
 ///
 /// Reads first; writes nothing where the live object holds all of it. What is there and belongs to
-/// somebody else is left alone.
+/// somebody else is left alone. Where `desired` has a uid, it was decided by looking at that very
+/// object: one that is gone by now is not made anew, and the next look decides again.
 ///
 /// # Errors
 /// [`ApplyError`]; only [`ApplyError::Api`] is worth another try with nothing changed.
@@ -107,6 +108,7 @@ where
 {
     let name = desired.name_any();
     own(&mut desired, owner);
+    let decided_on = desired.meta_mut().uid.take();
     let digest = digest(&desired).map_err(|source| api_error::<K>(&name, source))?;
     desired.annotations_mut().insert(DIGEST.to_owned(), digest);
     let live = api.get_opt(&name).await.map_err(|source| api_error::<K>(&name, source))?;
@@ -117,6 +119,9 @@ where
                 return Err(ApplyError::NameTaken { kind: kind::<K>(), name, owner: other });
             }
             Relation::Left => return Err(ApplyError::Leaving { kind: kind::<K>(), name }),
+            Relation::Ours if decided_on.is_some() && decided_on != live.uid() => {
+                return Err(ApplyError::Leaving { kind: kind::<K>(), name });
+            }
             // To write to it would change nothing, again and again.
             Relation::Ours if live.meta().deletion_timestamp.is_some() => {
                 return Err(ApplyError::Leaving { kind: kind::<K>(), name });
@@ -129,6 +134,9 @@ where
         // Forced, as every field that is wanted is ours; only onto this very object.
         desired.meta_mut().uid = live.uid();
         parameters = parameters.force();
+    } else {
+        // To make one of a given uid is a conflict.
+        desired.meta_mut().uid = decided_on;
     }
     // Where nothing was there, without force: if somebody makes one at this moment, that is a
     // conflict and not theirs made ours.

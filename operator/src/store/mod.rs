@@ -148,10 +148,14 @@ async fn converge(
         random_token,
     )
     .map_err(Failure::Random)?;
-    let resources = match build::build(&validated, &tokens) {
+    let mut resources = match build::build(&validated, &tokens) {
         Ok(resources) => resources,
         Err(error) => return Ok(blocked(Finding::stalled("InvalidSpec", error.to_string()))),
     };
+    // A Secret that somebody deletes right now, to have new tokens, must not come back with the
+    // old ones.
+    resources.server_tokens.metadata.uid =
+        found.server_tokens.as_ref().and_then(|secret| secret.metadata.uid.clone());
     let applied = match apply::apply(context, &validated, resources).await {
         Ok(applied) => applied,
         Err(error) => {

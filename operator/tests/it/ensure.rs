@@ -32,7 +32,11 @@ async fn ensured(
     data: Value,
     owner: &Owner,
 ) -> Result<Applied<ConfigMap>, ApplyError> {
-    let desired = ConfigMap {
+    ensure(&namespace.api::<ConfigMap>(), child(data), owner).await
+}
+
+fn child(data: Value) -> ConfigMap {
+    ConfigMap {
         metadata: ObjectMeta {
             name: Some("child".into()),
             labels: Some(labels(COMPONENT_STORE, "demo")),
@@ -40,8 +44,7 @@ async fn ensured(
         },
         data: Some(serde_json::from_value(data).unwrap()),
         ..ConfigMap::default()
-    };
-    ensure(&namespace.api::<ConfigMap>(), desired, owner).await
+    }
 }
 
 #[tokio::test]
@@ -130,6 +133,32 @@ async fn what_is_kept_has_no_owner_and_is_taken_up_again() {
     let kept_again = ensured(&ns, json!({"a": "1"}), &kept).await.unwrap();
     assert!(kept_again.written);
     assert_eq!(kept_again.object.meta().owner_references, None);
+}
+
+#[tokio::test]
+async fn what_was_decided_by_looking_at_an_object_is_written_to_no_other() {
+    let ns = TestNamespace::new("ensure").await;
+    let first = ensured(&ns, json!({"a": "1"}), &ours()).await.unwrap().object;
+    let api = ns.api::<ConfigMap>();
+    let owner = ours();
+    let decided = async |data: Value| {
+        let mut desired = child(data);
+        desired.metadata.uid = first.metadata.uid.clone();
+        ensure(&api, desired, &owner).await
+    };
+    assert!(!decided(json!({"a": "1"})).await.unwrap().written, "it is that very object");
+    assert!(decided(json!({"a": "2"})).await.unwrap().written);
+
+    ns.delete::<ConfigMap>("child").await;
+    let error = decided(json!({"a": "2"})).await.unwrap_err();
+    assert!(matches!(error, ApplyError::Api { .. }), "to be tried again: {error:?}");
+    assert!(ns.find::<ConfigMap>("child").await.is_none(), "it does not come back");
+
+    ensured(&ns, json!({"a": "3"}), &ours()).await.unwrap();
+    let error = decided(json!({"a": "2"})).await.unwrap_err();
+    assert!(matches!(error, ApplyError::Leaving { .. }), "to be looked at again: {error:?}");
+    let data = ns.get::<ConfigMap>("child").await.data.unwrap();
+    assert_eq!(data["a"], "3", "its successor is left as it is");
 }
 
 #[tokio::test]
