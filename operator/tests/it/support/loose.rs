@@ -31,8 +31,7 @@ impl TestNamespace {
             },
             Option::is_none,
         )
-        .await
-        .unwrap();
+        .await;
     }
 
     pub(crate) async fn create_loose<K: Object>(&self, name: &str, spec: Value) {
