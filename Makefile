@@ -14,7 +14,7 @@ OWN := scripts/own-cache.sh "$(CARGO_TARGET_DIR)"
 
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Quiet, so that the demo is what is seen; a first build says that it takes its time.
 define BUILD
@@ -60,7 +60,7 @@ UNIT_TESTS := $(filter-out $(HOST_TESTS),$(ALL_TESTS))
 
 .PHONY: test
 test: lint ## Run everything there is; installs what it needs
-	@scripts/need.sh cargo cc git curl node ssh sshd unshare setpriv mount
+	@scripts/need.sh cargo cc git curl node ssh sshd unshare setpriv mount $(LOCAL_CLUSTER_NEEDS)
 	@$(MAKE) --no-print-directory images
 	@$(OWN)
 	cargo test --workspace
@@ -74,8 +74,8 @@ test-unit: ## Run the tests that need no root: unit, property, HTTP, Git, kill
 
 # What a local cluster takes beside the programs that are built for it. Nothing of it, nor root, where
 # KUBECONFIG names one.
-CLUSTER_NEEDS := $(if $(STOWAGE_CLUSTER),,$(KUBECONFIG))
-CLUSTER_NEEDS := $(if $(CLUSTER_NEEDS),,go containerd runc cni busybox-static conntrack ip iptables mount nsenter setpriv socat unshare)
+LOCAL_CLUSTER_NEEDS := go containerd runc cni busybox-static conntrack ip iptables mount nsenter setpriv socat unshare
+CLUSTER_NEEDS := $(if $(and $(KUBECONFIG),$(if $(STOWAGE_CLUSTER),,1)),,$(LOCAL_CLUSTER_NEEDS))
 CLUSTER := $(CARGO_TARGET_DIR)/debug/stowage-cluster
 
 define BUILD_CLUSTER
@@ -110,6 +110,7 @@ lint: ## Check formatting, clippy, dependencies and scripts
 	cargo fmt --all --check
 	@$(OWN)
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	cargo clippy --package stowage-e2e $(addprefix --test ,$(CLUSTER_TESTS)) --quiet -- -D warnings
 	$$(scripts/lint-tools.sh)/cargo-deny check licenses bans sources
 	$$(scripts/lint-tools.sh)/shellcheck scripts/*.sh .ci/run
 	@$$(scripts/cluster-tools.sh control-plane)/helm lint --strict --quiet charts/stowage

@@ -13,10 +13,10 @@ if ! "$cluster" run -- kubectl get --raw=/readyz >/dev/null 2>&1; then
 fi
 "$cluster" up
 
-# Where there are images, pods may use them. Elsewhere they come from IMAGE_REPOSITORY.
+# What `make images` made, pods may use. Elsewhere they come from IMAGE_REPOSITORY.
 images=${STOWAGE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stowage}/images
 if [ -z "${KUBECONFIG:-}${IMAGE_REPOSITORY:-}" ] || [ -n "${STOWAGE_CLUSTER:-}" ]; then
-  for archive in "$images"/*.tar; do
+  for archive in "$images"/stowage-*.tar; do
     [ ! -e "$archive" ] || "$cluster" images import "$archive"
   done
 fi

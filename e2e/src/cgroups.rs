@@ -125,7 +125,7 @@ pub(crate) fn create(directories: &[PathBuf]) -> io::Result<()> {
         if let Some(parent) = directory.parent() {
             hand_down_controllers(parent)?;
         }
-        fs::create_dir(directory)?;
+        fs::create_dir(directory).map_err(at(directory))?;
         // A new group of the cpuset controller takes no process until it has these.
         for file in ["cpuset.cpus", "cpuset.mems"] {
             let (inherited, own) = (directory.join("..").join(file), directory.join(file));
@@ -137,6 +137,11 @@ pub(crate) fn create(directories: &[PathBuf]) -> io::Result<()> {
     Ok(())
 }
 
+/// Says where an error happened.
+fn at(path: &Path) -> impl FnOnce(io::Error) -> io::Error + use<'_> {
+    move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
 /// Lets the children of a group have all its controllers. In version 1, they have them anyway.
 pub(crate) fn hand_down_controllers(group: &Path) -> io::Result<()> {
     let controllers = match fs::read_to_string(group.join("cgroup.controllers")) {
@@ -144,7 +149,8 @@ pub(crate) fn hand_down_controllers(group: &Path) -> io::Result<()> {
         controllers => controllers?,
     };
     for controller in controllers.split_whitespace() {
-        fs::write(group.join("cgroup.subtree_control"), format!("+{controller}"))?;
+        let file = group.join("cgroup.subtree_control");
+        fs::write(&file, format!("+{controller}")).map_err(at(&file))?;
     }
     Ok(())
 }
@@ -164,8 +170,7 @@ pub(crate) fn remove(directories: &[PathBuf], within: Duration) -> io::Result<()
     for directory in directories {
         while let Err(error) = remove_tree(directory) {
             if Instant::now() > deadline {
-                let message = format!("{}: {error}", directory.display());
-                return Err(io::Error::new(error.kind(), message));
+                return Err(at(directory)(error));
             }
             thread::sleep(Duration::from_millis(20));
         }

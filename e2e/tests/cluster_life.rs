@@ -201,6 +201,9 @@ fn it_comes_up_is_used_and_goes_down() {
     local.succeeds(&["run", "--", "kubectl", "wait", done, "pod/imported", "--timeout=120s"]);
     assert_eq!(local.succeeds(&["run", "--", "kubectl", "logs", "imported"]), "here\n");
 
+    // A cluster gets along without its janitor; `down` does the janitor's work then.
+    kill("-KILL", local.keeper("janitor").expect("a janitor"));
+    local.succeeds(&["run", "--", "kubectl", "get", "--raw=/readyz"]);
     let printed = local.succeeds(&["down"]);
     assert!(printed.contains("is down"), "it said: {printed}");
     // Nothing to wait for: `down` has returned.
@@ -247,10 +250,23 @@ fn killing_what_holds_the_namespaces_leaves_nothing() {
 }
 
 #[test]
+fn up_ends_what_has_lost_its_janitor() {
+    let local = Local::named("janitor");
+    let mut up = local.begin();
+    kill("-KILL", local.keeper("janitor").expect("a janitor"));
+    let status = up.wait().expect("up ends");
+    assert!(!status.success(), "up says that it did not come up");
+    // Nothing to wait for: `up` has returned.
+    assert_eq!((local.directory(), local.control_groups()), Default::default());
+    local.assert_nothing_is_left();
+}
+
+#[test]
 fn what_a_killed_janitor_could_not_remove_the_next_command_does() {
     let local = Local::named("unswept");
     let mut up = local.begin();
     kill("-KILL", local.keeper("janitor").expect("a janitor"));
+    kill("-KILL", i32::try_from(up.id()).expect("a process id"));
     kill("-KILL", local.keeper("node").expect("a node"));
     up.wait().expect("up ends");
     assert!(local.directory().is_some(), "there is nobody left to remove it");

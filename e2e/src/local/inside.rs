@@ -40,7 +40,9 @@ pub(super) fn command(node: ProcessId, tools: &Path, program: &[String]) -> io::
         .args(["setpriv", "--pdeathsig", "KILL", "--"])
         .args(program)
         .env("PATH", path)
-        .env("KUBECONFIG", KUBECONFIG);
+        .env("KUBECONFIG", KUBECONFIG)
+        // Inside, there is only the cluster that KUBECONFIG names.
+        .env_remove("STOWAGE_CLUSTER");
     Ok(command)
 }
 

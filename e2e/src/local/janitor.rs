@@ -1,5 +1,6 @@
 //! The process outside of a cluster's namespaces that starts it, waits for its end and removes
-//! what is left then. Its two helpers are told by hidden commands of the binary.
+//! what is left then; and the two steps on the way to the node. All three are hidden commands of
+//! the binary.
 
 use std::convert::Infallible;
 use std::env;

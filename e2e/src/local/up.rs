@@ -3,7 +3,7 @@
 use std::env;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,25 +30,48 @@ pub fn up(name: &ClusterName) -> Result<(), LocalError> {
     let tools = ToolSet::Node.directory()?;
     let _lock = Lock::take(name).map_err(LocalError::State)?;
     sweep().map_err(LocalError::Sweep)?;
-    if node_of(name).is_ok() {
+    if is_there(name)? {
         return check_health(name);
     }
 
     println!("bringing up the cluster {name}");
     let instance = Instance::create(name).map_err(LocalError::State)?;
+    let result = bring_up(name, &instance, &tools);
+    if result.is_err() {
+        end(name, &instance)?;
+    }
+    result
+}
+
+/// Whether a cluster runs. Nobody brings it up now, so one that is not ready is about to end.
+fn is_there(name: &ClusterName) -> Result<bool, LocalError> {
+    let deadline = Instant::now() + GONE_WITHIN;
+    loop {
+        let instances = Instance::of(name).map_err(LocalError::State)?;
+        if instances.is_empty() || instances.iter().any(is_ready) {
+            return Ok(!instances.is_empty());
+        }
+        if Instant::now() > deadline {
+            return Err(LocalError::NotHealthy(name.clone()));
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn bring_up(name: &ClusterName, instance: &Instance, tools: &Path) -> Result<(), LocalError> {
     let path = in_cache(&format!("cluster-{name}.log")).map_err(LocalError::State)?;
     let log = File::create(&path).map_err(LocalError::State)?;
     let mut janitor = Command::new(env::current_exe().map_err(LocalError::State)?)
         .arg("janitor")
         .arg(instance.label())
-        .arg(&tools)
+        .arg(tools)
         .stdin(Stdio::piped())
         .stdout(log.try_clone().map_err(LocalError::State)?)
         .stderr(log)
         .spawn()
         .map_err(LocalError::Start)?;
     let follow = File::open(path).map_err(LocalError::State)?;
-    if !follow_until_ready(&instance, &mut janitor, follow).map_err(LocalError::State)? {
+    if !follow_until_ready(instance, &mut janitor, follow).map_err(LocalError::State)? {
         return Err(LocalError::DidNotComeUp(name.clone()));
     }
     let mut pipe =
@@ -103,21 +126,32 @@ pub fn down(name: &ClusterName) -> Result<(), LocalError> {
     let _lock = Lock::take(name).map_err(LocalError::State)?;
     let instances = Instance::of(name).map_err(LocalError::State)?;
     for instance in &instances {
-        if let Some(node) = instance.holder(Role::Node) {
-            node.kill();
-        }
-    }
-    let deadline = Instant::now() + GONE_WITHIN;
-    while !Instance::of(name).map_err(LocalError::State)?.is_empty() {
-        if Instant::now() > deadline {
-            return Err(LocalError::StillThere(name.clone()));
-        }
-        thread::sleep(Duration::from_millis(50));
+        end(name, instance)?;
     }
     sweep().map_err(LocalError::Sweep)?;
     let said = if instances.is_empty() { "does not run" } else { "is down" };
     println!("the cluster {name} {said}");
     Ok(())
+}
+
+/// Kills the node, waits for its janitor, and removes what the janitor did not.
+fn end(name: &ClusterName, instance: &Instance) -> Result<(), LocalError> {
+    let deadline = Instant::now() + GONE_WITHIN;
+    loop {
+        let node = instance.holder(Role::Node);
+        // Again and again, because a janitor may only be about to start it.
+        if let Some(node) = node {
+            node.kill();
+        }
+        if node.is_none() && instance.holder(Role::Janitor).is_none() {
+            break;
+        }
+        if Instant::now() > deadline {
+            return Err(LocalError::StillThere(name.clone()));
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    instance.remove().map_err(LocalError::Sweep)
 }
 
 fn require_root() -> Result<(), LocalError> {
