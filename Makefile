@@ -102,6 +102,7 @@ cluster-down: ## End the cluster and remove everything of it
 .PHONY: e2e
 e2e: ## Run the tests that need a cluster; brings one up, and down again where it did
 	$(BUILD_CLUSTER)
+	@$(if $(CLUSTER_NEEDS),$(MAKE) --no-print-directory images,true)
 	@scripts/e2e.sh "$(CLUSTER)" $(CLUSTER_TESTS)
 
 .PHONY: lint

@@ -31,7 +31,7 @@ case ${1:-} in
 esac
 
 repository=$(cd "$(dirname "$0")/.." && pwd)
-"$repository/scripts/need.sh" go flock >&2
+"$repository/scripts/need.sh" go flock setpriv >&2
 cd "$repository/e2e/tools"
 
 version=$(awk '$1 == "k8s.io/kubernetes" { print $2; exit }' go.mod)

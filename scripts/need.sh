@@ -24,7 +24,7 @@ found() {
     python3-venv) python3 -c 'import ensurepip, venv' >/dev/null 2>&1 ;;
     # The dynamic one would find no libraries in an image of its own.
     busybox-static) busybox=$(command -v busybox) && ! ldd "$busybox" >/dev/null 2>&1 ;;
-    cni) [ -x /usr/lib/cni/bridge ] ;;
+    cni) [ -x /usr/lib/cni/ptp ] ;;
     *) command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] ;;
   esac
 }

@@ -1,4 +1,5 @@
-//! What the operator and `stowage up` write and the sidecar reads.
+//! What the operator and `stowage up` write and the sidecar reads, and the report of a sync that
+//! goes the other way.
 //!
 //! Writer and reader share these types, so the two cannot drift: a field that the sidecar does
 //! not know cannot be written, and a file with a field it does not know is refused.
@@ -6,16 +7,20 @@
 pub mod byte_size;
 pub mod interval;
 pub mod load;
+pub mod repository_url;
 pub mod sidecar;
 pub mod sync;
+pub mod sync_report;
 pub mod token;
 
 pub use byte_size::{ByteSize, InvalidByteSize};
 pub use interval::{Interval, InvalidInterval};
 pub use load::{LoadError, load};
+pub use repository_url::{RepositoryUrl, Transport, UrlRefused};
 pub use sidecar::{
     Access, Anonymous, Auth, Backend, Contract, Cors, Fixed, Limits, NamespaceQuota, RunStore,
     SidecarConfig, VolumeBackend,
 };
 pub use sync::{GitAuth, Schema, SchemaSource, SyncConfig, SyncLimits, SyncTarget};
+pub use sync_report::{FileError, InvalidFile, Outcome, SyncReport};
 pub use token::{InvalidToken, Token, TokenGrant};

@@ -15,6 +15,7 @@
 
 mod common;
 mod definition;
+mod pod;
 mod reference;
 pub mod render;
 pub mod rules;
@@ -24,17 +25,22 @@ mod store_namespace;
 
 pub use common::{ConfigMapKeyReference, Contract, SecretReference, StoreReference};
 pub use definition::{chart_template, definition, definitions, yaml};
+pub use pod::{
+    CpuAmount, InvalidCpuAmount, PodResources, ResourceAmounts, TaintEffect, Toleration,
+    TolerationOperator,
+};
 pub use reference::reference;
 pub use runtime_config_source::{
     Branch, BranchStatus, FileError, GitAuth, InvalidFile, RuntimeConfigSource,
     RuntimeConfigSourceSpec, RuntimeConfigSourceStatus, SchemaSource, SourceLimits, SourceSchema,
 };
 pub use store::{
-    Backend, DeletionPolicy, Store, StoreAuth, StoreCors, StoreLimits, StoreRunStore, StoreSpec,
-    StoreStatus, VolumeBackend,
+    AccessMode, Backend, BackendStatus, DeletionPolicy, Store, StoreAuth, StoreCors, StoreLimits,
+    StoreRunStore, StoreSpec, StoreStatus, VolumeBackend,
 };
 pub use store_namespace::{
-    NamespaceContract, NamespaceQuota, StoreNamespace, StoreNamespaceSpec, StoreNamespaceStatus,
+    Binding, NamespaceContract, NamespaceQuota, StoreNamespace, StoreNamespaceSpec,
+    StoreNamespaceStatus,
 };
 pub use stowage_config::{Access, Anonymous, ByteSize, Interval};
 

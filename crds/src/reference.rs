@@ -8,9 +8,13 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 
 use serde_json::Value;
+use stowage_config::byte_size::BYTE_SIZE_PATTERN;
 use stowage_config::interval::INTERVAL_PATTERN;
 
 use crate::definitions;
+
+/// A field of the API server's own type, which Kubernetes documents.
+const KUBERNETES_OWN: &str = "spec.affinity";
 
 /// The page, in Markdown.
 #[must_use]
@@ -73,7 +77,9 @@ fn fields(page: &mut String, path: &str, schema: &JSONSchemaProps) {
             }
         }
         let _ = writeln!(page, "| `{path}` | {} | {default} | {meaning} |", kind_of(field, item));
-        fields(page, &path, item);
+        if path != KUBERNETES_OWN {
+            fields(page, &path, item);
+        }
     }
 }
 
@@ -84,7 +90,8 @@ fn kind_of(field: &JSONSchemaProps, item: &JSONSchemaProps) -> String {
             let values = values.iter().map(|value| format!("`{}`", plain(&value.0)));
             values.collect::<Vec<_>>().join(", ")
         }
-        None if item.x_kubernetes_int_or_string == Some(true) => "size".to_owned(),
+        None if item.pattern.as_deref() == Some(BYTE_SIZE_PATTERN) => "size".to_owned(),
+        None if item.x_kubernetes_int_or_string == Some(true) => "number or string".to_owned(),
         None if item.pattern.as_deref() == Some(INTERVAL_PATTERN) => "span".to_owned(),
         None => item.type_.clone().unwrap_or_else(|| "any".to_owned()),
     };

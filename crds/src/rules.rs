@@ -58,6 +58,98 @@ pub fn volume_never_shrinks() -> Rule {
     )
 }
 
+/// A volume of its own, or one that is there.
+#[must_use]
+pub fn size_or_existing_claim() -> Rule {
+    rule(
+        "has(self.size) != has(self.existingClaim)",
+        "write size, for a volume of its own, or existingClaim, for one that is there: one of \
+         them and not both",
+    )
+}
+
+/// A claim that is there has its own class and modes.
+#[must_use]
+pub fn existing_claim_stands_alone() -> Rule {
+    rule(
+        "!has(self.existingClaim) || !(has(self.storageClassName) || has(self.accessModes))",
+        "with existingClaim, class and access modes are those of the claim: take \
+         storageClassName and accessModes out",
+    )
+}
+
+/// The data would be left behind.
+#[must_use]
+pub fn existing_claim_never_changes() -> Rule {
+    rule(
+        "has(self.existingClaim) == has(oldSelf.existingClaim) && \
+         (!has(self.existingClaim) || self.existingClaim == oldSelf.existingClaim)",
+        "existingClaim cannot change, for the data would stay behind: make another Store and copy \
+         the data into it",
+    )
+    .reason(Reason::FieldValueForbidden)
+}
+
+/// A claim's class is settled when it is made.
+#[must_use]
+pub fn storage_class_never_changes() -> Rule {
+    rule(
+        "has(self.storageClassName) == has(oldSelf.storageClassName) && \
+         (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
+        "storageClassName cannot change, for a volume stays in its class: make another Store and \
+         copy the data into it",
+    )
+    .reason(Reason::FieldValueForbidden)
+}
+
+/// A claim's modes are settled when it is made.
+#[must_use]
+pub fn access_modes_never_change() -> Rule {
+    rule(
+        "(has(self.accessModes) ? self.accessModes : ['ReadWriteOnce']) == \
+         (has(oldSelf.accessModes) ? oldSelf.accessModes : ['ReadWriteOnce'])",
+        "accessModes cannot change, for those of a volume are settled when it is made: make \
+         another Store and copy the data into it",
+    )
+    .reason(Reason::FieldValueForbidden)
+}
+
+/// An image reference: more would have to know every registry's rules.
+#[must_use]
+pub fn image() -> Rule {
+    rule(
+        r"self.matches(r'^[^\s]+$')",
+        "write an image such as registry.example/stowage-sidecar:1.0, without spaces",
+    )
+}
+
+/// A CPU quantity in whole thousandths.
+#[must_use]
+pub fn cpu_amount() -> Rule {
+    rule(
+        "quantity(string(self)).compareTo(quantity('0')) > 0",
+        "write more than nothing, such as 500m",
+    )
+}
+
+/// Labels by which the operator and its Services know the pod.
+#[must_use]
+pub fn not_our_labels() -> Rule {
+    rule(
+        "self.all(key, !key.startsWith('app.kubernetes.io/') && !key.startsWith('stowage.dev/'))",
+        "labels of app.kubernetes.io/ and stowage.dev/ are the operator's own: choose other names",
+    )
+}
+
+/// Annotations in which the operator remembers.
+#[must_use]
+pub fn not_our_annotations() -> Rule {
+    rule(
+        "self.all(key, !key.startsWith('stowage.dev/'))",
+        "annotations of stowage.dev/ are the operator's own: choose other names",
+    )
+}
+
 /// No contract twice.
 #[must_use]
 pub fn unique_contracts() -> Rule {

@@ -62,7 +62,9 @@ pub struct RuntimeConfigSourceSpec {
     #[schemars(length(min = 1, max = 2048))]
     #[x_kube(validation = rules::url_form(), validation = rules::url_without_credentials())]
     pub url: String,
-    /// The branches to serve, each from a Store; a branch may go to several Stores.
+    /// The branches to serve, each from a Store; a branch may go to several Stores. A branch that
+    /// is taken out is no longer synced; what the Store serves of it stays, until somebody deletes
+    /// it there (`DELETE /runtimes/ID/BRANCH`).
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(validation = rules::unique_branches())]
     pub branches: Vec<Branch>,
@@ -76,7 +78,10 @@ pub struct RuntimeConfigSourceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = rules::one_schema_source())]
     pub schema: Option<SourceSchema>,
-    /// How long to wait between two syncs: a span such as `30s`, `5m` or `1h30m`.
+    /// How long to wait between two syncs: a span such as `30s`, `5m` or `1h30m`. On a cluster it
+    /// is at least a minute, and rounded down to what divides an hour or a day: 1, 2, 3, 4, 5, 6,
+    /// 10, 12, 15, 20 or 30 minutes, or 1, 2, 3, 4, 6, 8, 12 or 24 hours. The annotation
+    /// `stowage.dev/sync-requested-at` with any new value syncs at once.
     #[serde(default = "default_interval")]
     #[x_kube(validation = rules::interval_range())]
     pub interval: Interval,
@@ -90,7 +95,7 @@ pub struct RuntimeConfigSourceSpec {
     /// What a branch may weigh; a branch that is over a limit is refused, and its old set stays.
     #[serde(default, skip_serializing_if = "is_default")]
     pub limits: SourceLimits,
-    /// Stops syncing; what is served stays.
+    /// Stops syncing; what is served stays, and a sync that runs is not cut off.
     #[serde(default)]
     pub suspend: bool,
 }
@@ -207,12 +212,34 @@ pub struct BranchStatus {
     /// How many configs are served.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<u32>,
+    /// The entity tag of what is served, without its quotes; the same configs have the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// When the branch was last found in order, whether or not that changed anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_sync_time: Option<Time>,
     /// When the branch was last looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_attempt_time: Option<Time>,
+    /// How the last attempt ended, in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How the last attempt ended, in a sentence that says what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The commit that the last attempt looked at, where it got so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempted_revision: Option<String>,
+    /// The digest of the configuration that the last attempt ran with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempted_configuration: Option<String>,
+    /// The Job of the last attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// What a Job was made for last: a digest over what the sync depends on and the annotation
+    /// `stowage.dev/sync-requested-at`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handled_request: Option<String>,
     /// The files that kept the newest commit from being served.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub invalid: Vec<InvalidFile>,

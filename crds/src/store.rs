@@ -1,5 +1,8 @@
 //! `Store`: one deployed store.
 
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Affinity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -7,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use stowage_config::{Anonymous, ByteSize, Contract};
 
 use crate::common::{SecretReference, is_default};
+use crate::pod::{PodResources, Toleration};
 use crate::rules;
 
 /// What a Store is to be.
@@ -28,6 +32,21 @@ use crate::rules;
         name = "Ready", type_ = "string",
         description = "Whether the store serves.",
         json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+    ),
+    printcolumn(
+        name = "Status", type_ = "string",
+        description = "Why it is ready or not, in one word.",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
+    ),
+    printcolumn(
+        name = "Backend", type_ = "string",
+        description = "Where the data stands.",
+        json_path = ".status.backend.kind"
+    ),
+    printcolumn(
+        name = "Capacity", type_ = "string", priority = 1,
+        description = "How large the volume is.",
+        json_path = ".status.backend.capacity"
     ),
     printcolumn(
         name = "URL", type_ = "string",
@@ -66,6 +85,44 @@ pub struct StoreSpec {
     /// Stops serving and keeps everything; false starts again.
     #[serde(default)]
     pub suspend: bool,
+    /// The image of the server, with a tag or digest. The one that comes with the operator where
+    /// this is left out. Without a cluster it means nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = rules::image())]
+    pub image: Option<String>,
+    /// What the server's container requests and may use. Where this is left out, it requests 20m
+    /// of a CPU and 32Mi of memory, and may use 512Mi of memory. Without a cluster it means
+    /// nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<PodResources>,
+    /// The labels that a node must have to run the pod. Without a cluster it means nothing.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub node_selector: BTreeMap<String, String>,
+    /// The taints of nodes that the pod tolerates. Without a cluster it means nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub tolerations: Vec<Toleration>,
+    /// Which nodes and which other pods the pod wants near or far, as in a Pod's `affinity`.
+    /// Without a cluster it means nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
+    /// The PriorityClass of the pod. Without a cluster it means nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rules::object_name())]
+    pub priority_class_name: Option<String>,
+    /// Annotations that are added to the pod. Without a cluster they mean nothing.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    #[x_kube(validation = rules::not_our_annotations())]
+    pub pod_annotations: BTreeMap<String, String>,
+    /// Labels that are added to the pod. Without a cluster they mean nothing.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    #[x_kube(validation = rules::not_our_labels())]
+    pub pod_labels: BTreeMap<String, String>,
 }
 
 /// Where the data stands.
@@ -76,14 +133,59 @@ pub enum Backend {
     Volume(VolumeBackend),
 }
 
-/// A volume.
+/// A volume: one of its own, of a size, or a claim that is there already.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = rules::size_or_existing_claim())]
+#[x_kube(validation = rules::existing_claim_stands_alone())]
+#[x_kube(validation = rules::existing_claim_never_changes())]
+#[x_kube(validation = rules::storage_class_never_changes())]
+#[x_kube(validation = rules::access_modes_never_change())]
 pub struct VolumeBackend {
     /// How large the volume is, in bytes or with a unit, such as `10Gi`. It can grow and never
     /// shrink. Without a cluster the directory's file system decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = rules::volume_never_shrinks())]
-    pub size: ByteSize,
+    pub size: Option<ByteSize>,
+    /// The StorageClass that the volume is made from; the cluster's default one where this is
+    /// left out. Without a cluster it means nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rules::object_name())]
+    pub storage_class_name: Option<String>,
+    /// How the volume may be mounted: `ReadWriteOnce`, by pods of one node, or
+    /// `ReadWriteOncePod`, by one pod, where the class supports it. `ReadWriteOnce` where this is
+    /// left out; one server writes, so there is no other. Without a cluster it means nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1))]
+    pub access_modes: Option<Vec<AccessMode>>,
+    /// A PersistentVolumeClaim in the same namespace to keep the data in, in place of one of its
+    /// own. It is used as it is: neither grown nor, whatever `deletionPolicy` says, deleted.
+    /// Without a cluster it means nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rules::object_name())]
+    pub existing_claim: Option<String>,
+}
+
+/// How a volume may be mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AccessMode {
+    /// By pods of one node.
+    ReadWriteOnce,
+    /// By one pod.
+    ReadWriteOncePod,
+}
+
+impl AccessMode {
+    /// The word in a claim.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadWriteOnce => "ReadWriteOnce",
+            Self::ReadWriteOncePod => "ReadWriteOncePod",
+        }
+    }
 }
 
 /// Who may do what.
@@ -92,7 +194,10 @@ pub struct VolumeBackend {
 pub struct StoreAuth {
     /// The Secret with the tokens. Its keys are the tokens' names; a value is a token, which may
     /// do everything, or a JSON object `{"token", "contracts", "namespaces", "access"}`. A
-    /// changed Secret is taken up without a restart.
+    /// changed Secret is taken up without a restart. On a cluster, keys that begin with
+    /// `stowage.` are the operator's own (the token of Git syncs and those of StoreNamespaces);
+    /// and where this is left out, a token that may do everything is made and put into the
+    /// Secret `NAME-admin`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_secret_ref: Option<SecretReference>,
     /// What a request without credentials may do: nothing (`none`), or read everything that the
@@ -165,6 +270,29 @@ pub struct StoreStatus {
     /// Where applications reach the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// How many pods there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i32>,
+    /// How many of them serve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_replicas: Option<i32>,
+    /// The contracts that are served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contracts: Option<Vec<Contract>>,
+    /// Where the data stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<BackendStatus>,
+}
+
+/// Where the data stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendStatus {
+    /// The kind of backend, such as `volume`.
+    pub kind: String,
+    /// How large the volume is, as its claim says. Absent while there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<String>,
 }
 
 impl StoreSpec {

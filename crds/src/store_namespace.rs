@@ -32,6 +32,11 @@ use crate::rules;
     ),
     printcolumn(name = "Store", type_ = "string", json_path = ".spec.storeRef.name"),
     printcolumn(name = "Contract", type_ = "string", json_path = ".spec.contract"),
+    printcolumn(
+        name = "Secret", type_ = "string",
+        description = "The Secret with its credentials.",
+        json_path = ".status.binding.name"
+    ),
     printcolumn(name = "Access", type_ = "string", json_path = ".spec.access", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -94,6 +99,17 @@ pub struct StoreNamespaceStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+    /// Where its credentials are, in the form of the Service Binding specification for Kubernetes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Binding>,
+}
+
+/// Where credentials are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Binding {
+    /// The name of the Secret: its keys are `type`, `provider`, `host`, `port`, `uri` and `token`.
+    pub name: String,
 }
 
 impl From<NamespaceContract> for Contract {

@@ -7,8 +7,10 @@
 pub mod context;
 mod controllers;
 pub mod kubernetes;
+pub mod namespace;
 pub mod options;
 pub mod process;
+pub mod store;
 
 pub use context::Context;
 pub use controllers::run_controllers;

@@ -6,10 +6,9 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use stowage_config::GitAuth;
+use stowage_config::{GitAuth, RepositoryUrl, Transport};
 
 use crate::secret::Secret;
-use crate::url::{RepositoryUrl, Transport};
 
 /// No key of a Secret that git needs is larger.
 const KEY_BYTES_MAX: u64 = 64 << 10;

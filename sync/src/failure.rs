@@ -1,14 +1,15 @@
 //! Every way in which a sync ends without a new set, and its word.
 
+use stowage_config::{InvalidFile, Outcome, UrlRefused};
+
 use crate::credentials::CredentialsUnusable;
 use crate::fetch::FetchError;
 use crate::git::GitError;
 use crate::name::NameRefused;
 use crate::reason::Reason;
-use crate::report::{InvalidFile, Outcome, PublishError};
+use crate::report::PublishError;
 use crate::select::SelectError;
 use crate::tree::TreeError;
-use crate::url::UrlRefused;
 use crate::validate::SchemaUnusable;
 
 /// Why no new set is served, or why that is not known.
@@ -41,7 +42,9 @@ pub(crate) enum Failure {
 
 fn was_published(error: &PublishError) -> &'static str {
     match error {
-        PublishError::Refused(_) => "the set could not be published",
+        PublishError::Refused(_) | PublishError::Unavailable(_) | PublishError::Overtaken => {
+            "the set could not be published"
+        }
         PublishError::Unknown(_) => "it is unknown whether the set was published",
     }
 }
@@ -77,6 +80,7 @@ impl Failure {
             Self::Select(error) => select_reason(error),
             Self::Invalid { .. } => Reason::InvalidFiles,
             Self::TimedOut { .. } => Reason::TimedOut,
+            Self::Publish(PublishError::Unavailable(_)) => Reason::StoreUnavailable,
             Self::Publish(_) => Reason::PublishFailed,
         }
     }

@@ -9,8 +9,8 @@ use crate::diagnose::{Diagnosis, diagnose};
 use crate::git::{Answer, Git, GitError};
 use crate::machine::Machine;
 use crate::secret::redact;
-use crate::url::RepositoryUrl;
 use crate::workspace::Workspace;
+use stowage_config::RepositoryUrl;
 
 /// How often the bytes on disk are looked at: what can arrive meanwhile is little beside a limit.
 const WATCH_INTERVAL: Duration = Duration::from_millis(50);

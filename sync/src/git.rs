@@ -12,8 +12,8 @@ use tokio::process::{Child, Command};
 use crate::credentials::Credentials;
 use crate::machine::Machine;
 use crate::secret::Secret;
-use crate::url::{RepositoryUrl, Transport};
 use crate::workspace::Workspace;
+use stowage_config::{RepositoryUrl, Transport};
 
 /// What is kept of an output that is read as a whole.
 const OUTPUT_BYTES_MAX: u64 = 64 << 10;

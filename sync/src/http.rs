@@ -3,12 +3,16 @@
 use std::error::Error;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH,
+    RETRY_AFTER,
+};
 use reqwest::{Client, Method, Response, StatusCode, Url, redirect};
 use stowage_config::SyncTarget;
 use tokio::time::{Instant, sleep};
@@ -22,6 +26,9 @@ const BACK_OFF_FIRST: Duration = Duration::from_millis(200);
 const BACK_OFF_MAX: Duration = Duration::from_secs(5);
 const PROBLEM_BYTES_MAX: usize = 64 << 10;
 const TOKEN_BYTES_MAX: u64 = 64 << 10;
+
+/// The commit of a served set.
+const REVISION: HeaderName = HeaderName::from_static("x-stowage-revision");
 
 /// RFC 3986 §2.3: what stands as itself in a path segment.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -41,12 +48,30 @@ pub enum TargetRefused {
 ///
 /// A store that is busy, not ready or not reachable is asked again, with growing pauses or as
 /// its `Retry-After` says, as long as the time lasts.
+///
+/// A set is put in place of the very one that was served before the fetch ([`Publisher::prepare`]),
+/// so that of two syncs at once none puts an older commit over a newer one.
 #[derive(Debug)]
 pub struct HttpPublisher {
     client: Client,
     base: Url,
     token_file: Option<PathBuf>,
     deadline: Instant,
+    prepared: Mutex<Option<Served>>,
+}
+
+/// What is served under a branch's name: its tag, and its commit. A tag alone would not tell two
+/// syncs apart of which the second took the first one's change back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Served {
+    etag: Option<HeaderValue>,
+    revision: Option<HeaderValue>,
+}
+
+/// An answer, and whether an earlier try of the same request may have been carried out.
+struct Answer {
+    response: Response,
+    repeated: bool,
 }
 
 impl HttpPublisher {
@@ -73,12 +98,18 @@ impl HttpPublisher {
             .build()
             .map_err(|_| TargetRefused::Client)?;
         let deadline = Instant::now() + timeout;
-        Ok(Self { client, base, token_file: target.token_file.clone(), deadline })
+        Ok(Self {
+            client,
+            base,
+            token_file: target.token_file.clone(),
+            deadline,
+            prepared: Mutex::new(None),
+        })
     }
 
-    fn url(&self, set: &ConfigSet) -> Result<Url, String> {
+    fn url(&self, repo_id: &str, branch: &str) -> Result<Url, String> {
         let segment = |name| utf8_percent_encode(name, UNRESERVED);
-        let path = format!("/runtimes/{}/{}", segment(&set.repo_id), segment(&set.branch));
+        let path = format!("/runtimes/{}/{}", segment(repo_id), segment(branch));
         self.base.join(&path).map_err(|_| "the target's URL cannot be used".to_owned())
     }
 
@@ -107,9 +138,9 @@ impl HttpPublisher {
         url: &Url,
         headers: &HeaderMap,
         body: Bytes,
-    ) -> Result<Response, PublishError> {
+    ) -> Result<Answer, PublishError> {
         let mut pause = BACK_OFF_FIRST;
-        let mut give_up: fn(String) -> PublishError = PublishError::Refused;
+        let mut repeated = false;
         loop {
             let sent = self
                 .client
@@ -124,16 +155,17 @@ impl HttpPublisher {
                     let asked = retry_after(response.headers());
                     (refusal(response).await, asked.unwrap_or(pause))
                 }
-                Ok(response) => return Ok(response),
+                Ok(response) => return Ok(Answer { response, repeated }),
                 Err(error) => {
                     if !method.is_safe() && !error.is_connect() {
-                        give_up = PublishError::Unknown;
+                        repeated = true;
                     }
                     (unreachable_because(&error), pause)
                 }
             };
             if Instant::now() + wait >= self.deadline {
-                return Err(give_up(why));
+                let kind = if repeated { PublishError::Unknown } else { PublishError::Unavailable };
+                return Err(kind(why));
             }
             tracing::info!(%why, ?wait, "the store is asked again");
             sleep(wait).await;
@@ -144,27 +176,76 @@ impl HttpPublisher {
 
 #[async_trait]
 impl Publisher for HttpPublisher {
+    async fn prepare(&self, repo_id: &str, branch: &str) -> Result<(), PublishError> {
+        let url = self.url(repo_id, branch).map_err(PublishError::Refused)?;
+        let headers = self.headers().map_err(PublishError::Refused)?;
+        let served = self.served(&url, &headers).await?;
+        *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some(served);
+        Ok(())
+    }
+
     async fn publish(&self, set: &ConfigSet) -> Result<Published, PublishError> {
         use PublishError::{Refused, Unknown};
-        let url = self.url(set).map_err(Refused)?;
-        let headers = self.headers().map_err(Refused)?;
-        // Compared with the tag afterwards, which also holds when an answer gets lost and the
-        // repeated request changes nothing any more.
-        let before = self.send(Method::HEAD, &url, &headers, Bytes::new()).await?;
-        let before = before.status().is_success().then(|| etag(&before)).flatten();
+        let url = self.url(&set.repo_id, &set.branch).map_err(Refused)?;
+        let mut headers = self.headers().map_err(Refused)?;
+        let before = self.served(&url, &headers).await?;
+        let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if prepared.is_some_and(|prepared| prepared != before) {
+            return Err(PublishError::Overtaken);
+        }
+        match &before.etag {
+            Some(etag) => headers.insert(IF_MATCH, etag.clone()),
+            None => headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*")),
+        };
         let body =
             serde_json::to_vec(set).map_err(|e| Refused(format!("the set is no JSON: {e}")))?;
         let answer = self.send(Method::PUT, &url, &headers, body.into()).await?;
-        let status = answer.status();
+        let status = answer.response.status();
+        if status == StatusCode::PRECONDITION_FAILED {
+            return self.overtaken(&url, set, answer.repeated).await;
+        }
         if !status.is_success() {
-            let why = refusal(answer).await;
+            let why = refusal(answer.response).await;
             return Err(if leaves_open(status) { Unknown(why) } else { Refused(why) });
         }
-        let etag = etag(&answer).ok_or_else(|| {
-            Unknown("the store answered without an ETag: is it a store?".to_owned())
-        })?;
-        Ok(Published { changed: before.as_ref() != Some(&etag), etag })
+        let after = etag(&answer.response);
+        published(before.etag.as_ref(), after.as_ref())
+            .ok_or_else(|| Unknown("the store answered without an ETag: is it a store?".to_owned()))
     }
+}
+
+impl HttpPublisher {
+    /// What is served now. An answer that says neither leaves it to the PUT to tell why.
+    async fn served(&self, url: &Url, headers: &HeaderMap) -> Result<Served, PublishError> {
+        let answer = self.send(Method::HEAD, url, headers, Bytes::new()).await?.response;
+        if !answer.status().is_success() {
+            return Ok(Served { etag: None, revision: None });
+        }
+        Ok(Served { etag: etag(&answer), revision: answer.headers().get(REVISION).cloned() })
+    }
+
+    /// Another set is served than the one that was to be replaced: somebody else's, or this one,
+    /// where the answer to an earlier try was lost.
+    async fn overtaken(
+        &self,
+        url: &Url,
+        set: &ConfigSet,
+        repeated: bool,
+    ) -> Result<Published, PublishError> {
+        if repeated {
+            let now = self.served(url, &self.headers().map_err(PublishError::Refused)?).await?;
+            let ours = now.revision.is_some_and(|revision| revision == *set.revision);
+            if let Some(published) = published(None, now.etag.as_ref()).filter(|_| ours) {
+                return Ok(published);
+            }
+        }
+        Err(PublishError::Overtaken)
+    }
+}
+
+fn published(before: Option<&HeaderValue>, after: Option<&HeaderValue>) -> Option<Published> {
+    let etag = after?.to_str().ok()?.to_owned();
+    Some(Published { changed: before != after, etag })
 }
 
 fn is_busy(status: StatusCode) -> bool {
@@ -185,8 +266,8 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
-fn etag(response: &Response) -> Option<String> {
-    response.headers().get(ETAG)?.to_str().ok().map(ToOwned::to_owned)
+fn etag(response: &Response) -> Option<HeaderValue> {
+    response.headers().get(ETAG).cloned()
 }
 
 /// A sentence from a problem document (RFC 9457), or from the status alone.

@@ -25,16 +25,14 @@ mod secret;
 mod select;
 mod text;
 mod tree;
-mod url;
 mod validate;
 mod workspace;
 
 pub use http::{HttpPublisher, TargetRefused};
 pub use machine::Machine;
-pub use report::{
-    ConfigFile, ConfigSet, FileError, InvalidFile, Outcome, PublishError, Published, SyncReport,
-};
+pub use report::{ConfigFile, ConfigSet, PublishError, Published};
 pub use run::sync_on;
+pub use stowage_config::{FileError, InvalidFile, Outcome, SyncReport};
 
 use async_trait::async_trait;
 use stowage_config::SyncConfig;
@@ -42,6 +40,16 @@ use stowage_config::SyncConfig;
 /// Takes a whole set and serves it in one step.
 #[async_trait]
 pub trait Publisher: Send + Sync {
+    /// Notes what is served, before the branch is fetched: where another sync publishes between
+    /// this and [`Publisher::publish`], the latter is [`PublishError::Overtaken`], since what was
+    /// fetched may be older. Nothing to do for a publisher that is the only one of its branch.
+    ///
+    /// # Errors
+    /// [`PublishError::Unavailable`] where that cannot be found out.
+    async fn prepare(&self, _repo_id: &str, _branch: &str) -> Result<(), PublishError> {
+        Ok(())
+    }
+
     /// Replaces the set; readers see the old one or the new one.
     ///
     /// # Errors

@@ -24,6 +24,7 @@ pub(crate) enum Reason {
     GitMissing,
     FetchFailed,
     PublishFailed,
+    StoreUnavailable,
 }
 
 impl fmt::Display for Reason {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::value::RawValue;
-use stowage_config::{SyncConfig, SyncLimits};
+use stowage_config::{
+    FileError, InvalidFile, Outcome, RepositoryUrl, SyncConfig, SyncLimits, SyncReport,
+};
 
 use crate::Publisher;
 use crate::credentials::Credentials;
@@ -15,17 +17,17 @@ use crate::machine::Machine;
 use crate::name::{check_branch, check_name};
 use crate::parse::{Format, parse};
 use crate::reason::Reason;
-use crate::report::{
-    ConfigFile, ConfigSet, FileError, InvalidFile, Outcome, Published, SyncReport,
-};
+use crate::report::{ConfigFile, ConfigSet, PublishError, Published};
 use crate::schema::{self, SCHEMA_BYTES_MAX, SchemaPlan};
 use crate::select::{Blob, Patterns, SelectError, Selection, Selector};
 use crate::tree::{Blobs, list};
-use crate::url::RepositoryUrl;
 use crate::validate::{SchemaUnusable, Validator};
 
 /// The most invalid files that a report holds; the message counts them all.
 const INVALID_FILES_MAX: usize = 50;
+
+/// How often a sync looks at the branch anew because another sync of it published in between.
+const ATTEMPTS_MAX: u32 = 5;
 
 /// What stands in place of a file that is kept elsewhere; it would parse as YAML.
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
@@ -59,13 +61,35 @@ struct Progress {
     files: usize,
 }
 
+/// Tries until no other sync of the branch came in between: what was fetched before another one
+/// published may be older than what that one published.
 async fn attempt(
     machine: &Machine,
     config: &SyncConfig,
     publisher: &dyn Publisher,
     progress: &mut Progress,
 ) -> Result<Published, Failure> {
+    let mut attempts = 1;
+    loop {
+        match attempt_once(machine, config, publisher, progress).await {
+            Err(Failure::Publish(PublishError::Overtaken)) if attempts < ATTEMPTS_MAX => {
+                tracing::info!("another sync of this branch published in between: starting anew");
+                attempts += 1;
+                *progress = Progress::default();
+            }
+            result => return result,
+        }
+    }
+}
+
+async fn attempt_once(
+    machine: &Machine,
+    config: &SyncConfig,
+    publisher: &dyn Publisher,
+    progress: &mut Progress,
+) -> Result<Published, Failure> {
     let plan = Plan::check(config)?;
+    publisher.prepare(&config.repo_id, &config.branch).await.map_err(Failure::Publish)?;
     let checkout = fetch(
         machine,
         &plan.url,

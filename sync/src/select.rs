@@ -1,11 +1,10 @@
 //! Which files of a tree are configs: by pattern, mode, name and size, without reading any.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use stowage_config::SyncLimits;
+use stowage_config::{FileError, InvalidFile, SyncLimits};
 
 use crate::name::is_name_byte;
 use crate::parse::Format;
-use crate::report::{FileError, InvalidFile};
 use crate::text::shorten;
 
 const PATH_BYTES_MAX: usize = 1024;

@@ -2,8 +2,8 @@
 
 use jsonschema::{PatternOptions, Retrieve, Uri};
 use serde_json::Value;
+use stowage_config::FileError;
 
-use crate::report::FileError;
 use crate::text::shorten;
 
 /// The most faults that are reported of one file.

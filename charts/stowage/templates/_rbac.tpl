@@ -54,7 +54,7 @@ Every right of the operator. docs/rbac.md is made from it (`make rbac`), and a t
   verbs: [get, create, update]
 {{- end -}}
 
-{{/* Of `helm test`, while it runs: are the kinds served, and their rules? A Store of it is a dry run. */}}
+{{/* Of `helm test`: are the kinds served, and their rules? A Store of it is a dry run. */}}
 {{- define "stowage.verifyRules" -}}
 - apiGroups: [stowage.dev]
   resources: [stores, storenamespaces, runtimeconfigsources]

@@ -7,7 +7,9 @@ pub(crate) fn base(kind: &str) -> Value {
         "Store" => (
             "demo",
             json!({
-                "backend": {"volume": {"size": "1Gi"}},
+                "backend": {"volume": {
+                    "size": "1Gi", "storageClassName": "fast", "accessModes": ["ReadWriteOncePod"],
+                }},
                 "contracts": ["runStore", "kv"],
                 "auth": {"tokensSecretRef": {"name": "demo-tokens"}, "anonymous": "read"},
                 "limits": {
@@ -17,6 +19,23 @@ pub(crate) fn base(kind: &str) -> Value {
                 "runStore": {"requirePrecondition": true},
                 "deletionPolicy": "Delete",
                 "suspend": true,
+                "image": "registry.example/stowage-sidecar:1.0",
+                "resources": {
+                    "requests": {"cpu": "500m", "memory": "64Mi"},
+                    "limits": {"cpu": 2, "memory": "1Gi"},
+                },
+                "nodeSelector": {"disktype": "ssd"},
+                "tolerations": [{
+                    "key": "dedicated", "operator": "Equal", "value": "storage",
+                    "effect": "NoExecute", "tolerationSeconds": 60,
+                }],
+                "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{
+                    "weight": 1,
+                    "preference": {"matchExpressions": [{"key": "zone", "operator": "Exists"}]},
+                }]}},
+                "priorityClassName": "important",
+                "podAnnotations": {"example.com/team": "shop"},
+                "podLabels": {"team": "shop"},
             }),
         ),
         "StoreNamespace" => (

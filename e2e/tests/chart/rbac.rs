@@ -50,13 +50,10 @@ fn for_all_namespaces() {
             ("create serviceaccounts --subresource=token", "default", false),
         ],
     );
-    // `helm test` brings its ServiceAccount; until then it is nobody.
-    let verify = "stowage:stowage-verify";
-    check(&cluster, verify, &[("list stores.stowage.dev", "stowage", false)]);
-    cluster.apply_template("stowage", "templates/tests/verify.yaml");
+    // Of `helm test`.
     check(
         &cluster,
-        verify,
+        "stowage:stowage-verify",
         &[
             ("list stores.stowage.dev", "stowage", true),
             ("list storenamespaces.stowage.dev", "stowage", true),

@@ -1,12 +1,11 @@
 //! A release on an API server.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 use stowage_e2e::ControlPlane;
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::TempDir;
 
 use crate::helm::{chart, program, run};
 
@@ -55,16 +54,6 @@ impl<'a> Cluster<'a> {
             command.arg("--create-namespace");
         }
         command
-    }
-
-    /// Applies one template of the chart, as a release of that name and namespace renders it.
-    pub(crate) fn apply_template(&self, release: &str, template: &str) {
-        let mut helm = self.command("helm");
-        helm.args(["template", release]).arg(chart());
-        helm.args(["--namespace", release, "--show-only", template, "--kube-version", "1.33"]);
-        let mut file = NamedTempFile::new().unwrap();
-        file.write_all(run(&mut helm, true).0.as_bytes()).unwrap();
-        self.kubectl(&["apply", "-f", file.path().to_str().unwrap()]);
     }
 
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {

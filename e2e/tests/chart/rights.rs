@@ -110,7 +110,7 @@ fn the_page_lists_every_right() {
         "# Rights\n\
          Written by `make rbac` from the chart; do not edit. Of a release `stowage` in the namespace\n\
          `stowage-system`: `stowage` is the operator's ServiceAccount, `stowage-verify` that of\n\
-         `helm test`, which exists while it runs.\n\n\
+         `helm test`.\n\n\
          Storage pods and sync Jobs have no rights at all.\n\n\
          ## For all namespaces (the default)\n{}\n\
          ## With `watchNamespaces: [team-a, team-b]`\n{}",

@@ -60,6 +60,14 @@ pub enum ApplyError {
         /// Who has it, in words.
         owner: String,
     },
+    /// The one that is there is on its way out: a new one is made when it is gone.
+    #[error("the {kind} {name} is being deleted; a new one is made as soon as it is gone")]
+    Leaving {
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
     /// The API server refused it.
     #[error("the API server refuses the {kind} {name}: {message}")]
     Refused {
@@ -104,11 +112,19 @@ where
     let live = api.get_opt(&name).await.map_err(|source| api_error::<K>(&name, source))?;
     let mut parameters = PatchParams::apply(FIELD_MANAGER);
     if let Some(live) = live {
-        if let Some(other) = foreign(&live, owner) {
-            return Err(ApplyError::NameTaken { kind: kind::<K>(), name, owner: other });
-        }
-        if live.meta().deletion_timestamp.is_none() && is_up_to_date(&desired, &live) {
-            return Ok(Applied { object: live, written: false });
+        match Relation::of(&live, owner) {
+            Relation::Foreign(other) => {
+                return Err(ApplyError::NameTaken { kind: kind::<K>(), name, owner: other });
+            }
+            Relation::Left => return Err(ApplyError::Leaving { kind: kind::<K>(), name }),
+            // To write to it would change nothing, again and again.
+            Relation::Ours if live.meta().deletion_timestamp.is_some() => {
+                return Err(ApplyError::Leaving { kind: kind::<K>(), name });
+            }
+            Relation::Ours if is_up_to_date(&desired, &live) => {
+                return Ok(Applied { object: live, written: false });
+            }
+            Relation::Ours => {}
         }
         // Forced, as every field that is wanted is ours; only onto this very object.
         desired.meta_mut().uid = live.uid();
@@ -132,10 +148,9 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
 {
     let live = api.get_opt(name).await.map_err(|source| api_error::<K>(name, source))?;
-    let Some(live) = live.filter(|live| foreign(live, owner).is_none()) else { return Ok(false) };
-    if live.meta().deletion_timestamp.is_some() {
-        return Ok(false);
-    }
+    let ours = |live: &K| matches!(Relation::of(live, owner), Relation::Ours);
+    let leaving = |live: &K| live.meta().deletion_timestamp.is_some();
+    let Some(live) = live.filter(|live| ours(live) && !leaving(live)) else { return Ok(false) };
     let parameters = DeleteParams {
         preconditions: Some(Preconditions { uid: live.uid(), resource_version: None }),
         ..DeleteParams::background()
@@ -154,17 +169,29 @@ fn own<K: Resource>(object: &mut K, owner: &Owner) {
     };
 }
 
-/// Who has the object, in words, where that is not `owner`.
-fn foreign<K: Resource>(live: &K, owner: &Owner) -> Option<String> {
-    let us = owner.reference();
-    let controller =
-        live.meta().owner_references.iter().flatten().find(|other| other.controller == Some(true));
-    match controller {
-        Some(them) if them.uid == us.uid => None,
-        Some(them) => Some(format!("the {} {}", them.kind, them.name)),
-        // Kept by a resource of this name that is gone, or on its way from kept to controlled.
-        None if is_managed(live, &us.name) => None,
-        None => Some("somebody else".to_owned()),
+/// What a live object is to an owner.
+enum Relation {
+    /// Its child, or kept for it.
+    Ours,
+    /// The child of a resource of the same kind and name that is gone. The garbage collector takes
+    /// it.
+    Left,
+    /// Somebody else's: who, in words.
+    Foreign(String),
+}
+
+impl Relation {
+    fn of<K: Resource>(live: &K, owner: &Owner) -> Self {
+        let us = owner.reference();
+        let mut owners = live.meta().owner_references.iter().flatten();
+        match owners.find(|other| other.controller == Some(true)) {
+            Some(them) if them.uid == us.uid => Self::Ours,
+            Some(them) if them.kind == us.kind && them.name == us.name => Self::Left,
+            Some(them) => Self::Foreign(format!("the {} {}", them.kind, them.name)),
+            // Kept by a resource of this name that is gone, or on its way from kept to controlled.
+            None if is_managed(live, &us.name) => Self::Ours,
+            None => Self::Foreign("somebody else".to_owned()),
+        }
     }
 }
 
@@ -182,8 +209,14 @@ fn is_up_to_date<K: Serialize>(desired: &K, live: &K) -> bool {
 
 fn digest<K: Serialize>(desired: &K) -> Result<String, kube::Error> {
     let value: Value = serde_json::to_value(desired).map_err(kube::Error::SerdeError)?;
-    let hash = Sha256::digest(value.to_string());
-    Ok(hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    Ok(short_digest(&value.to_string()))
+}
+
+/// Sixteen hexadecimal digits of a text's SHA-256: enough to see that it is another one.
+#[must_use]
+pub fn short_digest(text: &str) -> String {
+    let hash = Sha256::digest(text);
+    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn kind<K: Resource<DynamicType = ()>>() -> String {

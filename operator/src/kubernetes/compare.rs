@@ -39,10 +39,17 @@ fn is_empty(value: &Value) -> bool {
 #[must_use]
 pub fn canonical_bytes(size: &ByteSize) -> Quantity {
     let bytes = size.bytes();
-    let units = [(60, "Ei"), (50, "Pi"), (40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")];
-    for (shift, unit) in units {
+    let binary = [(60, "Ei"), (50, "Pi"), (40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")];
+    for (shift, unit) in binary {
         if bytes > 0 && bytes.is_multiple_of(1 << shift) {
             return Quantity(format!("{}{unit}", bytes >> shift));
+        }
+    }
+    let decimal = [(18, "E"), (15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")];
+    for (power, unit) in decimal {
+        let factor = 10_u64.pow(power);
+        if bytes > 0 && bytes.is_multiple_of(factor) {
+            return Quantity(format!("{}{unit}", bytes / factor));
         }
     }
     Quantity(bytes.to_string())
@@ -78,9 +85,16 @@ mod tests {
 
     #[test]
     fn sizes_read_as_the_api_server_writes_them() {
-        for (written, canonical) in
-            [("1Gi", "1Gi"), ("1024Mi", "1Gi"), ("1536Mi", "1536Mi"), ("1000", "1000")]
-        {
+        for (written, canonical) in [
+            ("1Gi", "1Gi"),
+            ("1024Mi", "1Gi"),
+            ("1536Mi", "1536Mi"),
+            ("1.5Gi", "1536Mi"),
+            ("1000", "1k"),
+            ("1500", "1500"),
+            ("3G", "3G"),
+            ("1001", "1001"),
+        ] {
             let size: ByteSize = serde_json::from_value(json!(written)).unwrap();
             assert_eq!(canonical_bytes(&size).0, canonical, "{written}");
         }

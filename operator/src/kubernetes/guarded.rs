@@ -26,6 +26,9 @@ pub enum Failure {
     /// The API server.
     #[error("the API server: {0}")]
     Api(#[from] kube::Error),
+    /// The system gave no randomness for a token.
+    #[error("no token can be made: {0}")]
+    Random(getrandom::Error),
 }
 
 /// Runs `reconcile` for an object that parses. One that does not (an API server that took it under

@@ -11,6 +11,8 @@ pub const INSTANCE: &str = "app.kubernetes.io/instance";
 pub const MANAGED: &str = "app.kubernetes.io/managed-by=stowage-operator";
 /// What is a part of a Store.
 pub const COMPONENT_STORE: &str = "store";
+/// What is a part of a StoreNamespace.
+pub const COMPONENT_NAMESPACE: &str = "namespace";
 /// What is a part of a RuntimeConfigSource.
 pub const COMPONENT_SYNC: &str = "sync";
 

@@ -2,21 +2,27 @@
 
 mod apply;
 mod backoff;
+pub mod binding;
 mod compare;
 mod condition;
 mod events;
+mod finding;
 mod guarded;
 mod labels;
+mod watch;
 
-pub use apply::{Applied, ApplyError, Owner, ensure, remove};
+pub use apply::{Applied, ApplyError, Owner, ensure, remove, short_digest};
 pub use backoff::Backoff;
 pub use compare::{canonical_bytes, holds};
 pub use condition::{ConditionType, Conditions};
 pub use events::{Events, Severity};
+pub use finding::{Finding, Verdict, write_status};
 pub use guarded::{Failure, guarded, retry};
 pub use labels::{
-    COMPONENT_STORE, COMPONENT_SYNC, INSTANCE, MANAGED, MANAGED_BY, labels, selector,
+    COMPONENT_NAMESPACE, COMPONENT_STORE, COMPONENT_SYNC, INSTANCE, MANAGED, MANAGED_BY, labels,
+    selector,
 };
+pub use watch::{in_scope, managed, metadata_in_scope};
 
 /// The field manager of everything that the operator writes (server-side apply).
 pub const FIELD_MANAGER: &str = "stowage-operator";

@@ -61,7 +61,8 @@ Exit codes:
   0   the set is published, or was served already
   1   the sync failed; `reason` and `message` of the report say why
   2   files are invalid; the report names them, and the old set stays
-  64  the flags or the configuration are wrong";
+  64  the flags or the configuration are wrong
+  75  the repository or the store is out of reach, or an answer was lost: try again";
 
 /// What to do.
 #[derive(Debug, Subcommand)]

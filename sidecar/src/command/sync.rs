@@ -14,6 +14,9 @@ use super::{logs, report};
 /// Files are invalid: the author of the repository has to act, not the operator of the store.
 const INVALID_FILES: u8 = 2;
 
+/// `EX_TEMPFAIL` of sysexits.h: nothing has to change for another try to end well.
+const TRY_AGAIN: u8 = 75;
+
 /// Syncs, and prints the report as one line of JSON.
 ///
 /// # Errors
@@ -28,8 +31,9 @@ pub(super) fn run(options: &SyncOptions) -> Result<ExitCode, Failure> {
     let report = runtime.block_on(run_configured(&config))?;
     let code = match report.outcome {
         Outcome::Published | Outcome::Unchanged => ExitCode::SUCCESS,
-        Outcome::Failed | Outcome::Unknown => ExitCode::FAILURE,
         Outcome::Invalid => ExitCode::from(INVALID_FILES),
+        Outcome::Failed | Outcome::Unknown if report.may_pass() => ExitCode::from(TRY_AGAIN),
+        Outcome::Failed | Outcome::Unknown => ExitCode::FAILURE,
     };
     let line = serde_json::to_string(&report)
         .map_err(|e| Failure::Environment(format!("the report is no JSON: {e}")))?;

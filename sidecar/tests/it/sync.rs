@@ -123,6 +123,17 @@ async fn the_exit_code_says_how_a_sync_ended() {
 }
 
 #[tokio::test]
+async fn a_store_out_of_reach_ends_with_a_code_that_says_to_try_again() {
+    let source = Source::new("http://127.0.0.1:1").await;
+    let text = std::fs::read_to_string(source.path("sync.yaml")).expect("a file");
+    let text = text.replace("timeout: 20s", "timeout: 1s");
+    std::fs::write(source.path("sync.yaml"), text).expect("a file");
+    source.commit("a_runtime.yaml", "runtime: {id: 1}").await;
+    let (code, report) = source.sync().await;
+    assert_eq!((code, report.reason.as_str()), (Some(75), "StoreUnavailable"), "{report:?}");
+}
+
+#[tokio::test]
 async fn a_wrong_configuration_ends_with_64() {
     let source = Source::new("http://127.0.0.1:1/path").await;
     let output = source.run().await;

@@ -142,3 +142,45 @@ async fn a_publisher_that_hangs_is_left_in_time_and_named() {
     assert!(report.message.starts_with("publishing the set"), "{report:?}");
     assert!(report.revision.is_some() && report.duration_ms >= 2_000, "{report:?}");
 }
+
+/// Another sync publishes while the first fetch runs: here a newer commit arrives meanwhile.
+struct OvertakenOnce {
+    repository: Repository,
+    prepared: std::sync::atomic::AtomicU32,
+    recorder: Recorder,
+}
+
+#[async_trait::async_trait]
+impl stowage_sync::Publisher for OvertakenOnce {
+    async fn prepare(&self, _: &str, _: &str) -> Result<(), stowage_sync::PublishError> {
+        self.prepared.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        Ok(())
+    }
+
+    async fn publish(
+        &self,
+        set: &stowage_sync::ConfigSet,
+    ) -> Result<stowage_sync::Published, stowage_sync::PublishError> {
+        if self.prepared.load(std::sync::atomic::Ordering::SeqCst) == 1 {
+            self.repository.commit(&[("runtime.yaml", "name: newer\n")]);
+            return Err(stowage_sync::PublishError::Overtaken);
+        }
+        self.recorder.publish(set).await
+    }
+}
+
+#[tokio::test]
+async fn a_sync_that_was_overtaken_looks_at_the_branch_anew() {
+    let publisher = OvertakenOnce {
+        repository: Repository::with_config(),
+        prepared: Default::default(),
+        recorder: Recorder::default(),
+    };
+    let config = file_config(&publisher.repository);
+    let scratch = Scratch::new();
+    let report = stowage_sync::sync_on(&scratch.machine, &config, &publisher).await;
+    assert_eq!((report.outcome, report.files), (Outcome::Published, 1), "{report:?}");
+    assert_eq!(publisher.prepared.load(std::sync::atomic::Ordering::SeqCst), 2);
+    assert_eq!(publisher.recorder.last(), [r#"runtime.yaml={"name":"newer"}"#]);
+    assert_eq!(publisher.recorder.count(), 1, "what was fetched first is not published");
+}

@@ -52,12 +52,30 @@ async fn answer(State(store): State<Shared>, request: Request) -> Response {
         };
     }
     if parts.method == Method::PUT {
+        let current = store.body.as_deref().map(tag);
+        let wanted = |name| parts.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+        let holds = match (wanted(header::IF_MATCH), wanted(header::IF_NONE_MATCH)) {
+            (Some(tag), None) => current == Some(tag),
+            (None, Some(any)) => any == "*" && current.is_none(),
+            _ => panic!("a set is put in place of a certain one, or of none"),
+        };
+        if !holds {
+            return StatusCode::PRECONDITION_FAILED.into_response();
+        }
         store.body = Some(body);
     }
     match &store.body {
-        Some(body) => [(header::ETAG, format!("\"{}\"", body.len()))].into_response(),
+        Some(body) => [
+            (header::ETAG.as_str(), tag(body)),
+            ("x-stowage-revision", serde_json::from_slice::<ConfigSet>(body).unwrap().revision),
+        ]
+        .into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+fn tag(body: &[u8]) -> String {
+    format!("\"{}\"", body.len())
 }
 
 fn set(repo_id: &str, branch: &str, name: &str) -> ConfigSet {
@@ -117,14 +135,14 @@ async fn a_store_that_stays_busy_or_away_is_given_up_with_what_it_said() {
     let (target, _store) = start(&[(404, None), (503, Some("3600"))]).await;
     let started = Instant::now();
     let busy = publisher(&target, 20).publish(&set("etl", "main", "1")).await.unwrap_err();
-    assert!(matches!(busy, PublishError::Refused(_)), "503 is not applied: {busy:?}");
+    assert!(matches!(busy, PublishError::Unavailable(_)), "503 is not applied: {busy:?}");
     let busy = busy.to_string();
     assert!(busy.contains("503") && busy.contains("said by the store"), "{busy}");
     assert!(started.elapsed() < Duration::from_secs(10), "it waited although there is no use");
 
     let away = SyncTarget { url: "http://127.0.0.1:1".to_owned(), token_file: None };
     let away = publisher(&away, 1).publish(&set("etl", "main", "1")).await.unwrap_err();
-    assert!(matches!(away, PublishError::Refused(_)), "nothing was sent: {away:?}");
+    assert!(matches!(away, PublishError::Unavailable(_)), "nothing was sent: {away:?}");
     let away = away.to_string();
     assert!(away.contains("check target.url") && away.contains("refused"), "{away}");
 }
@@ -208,4 +226,63 @@ async fn a_token_that_cannot_be_read_is_named_without_its_path() {
     let error = error.to_string();
     assert!(error.contains("target.tokenFile") && !error.contains("nowhere"), "{error}");
     assert!(store.lock().unwrap().requests.is_empty());
+}
+
+#[tokio::test]
+async fn of_two_syncs_at_once_the_one_that_looked_first_does_not_replace_the_other() {
+    let revision = |revision: &str, name| {
+        let set = set("etl", "main", name);
+        ConfigSet { revision: revision.to_owned(), ..set }
+    };
+    let (target, store) = start(&[]).await;
+    for served in [None, Some(revision("0", "1"))] {
+        if let Some(set) = &served {
+            publisher(&target, 20).publish(set).await.unwrap();
+        } else {
+            store.lock().unwrap().body = None;
+        }
+        let (slow, quick) = (publisher(&target, 20), publisher(&target, 20));
+        slow.prepare("etl", "main").await.unwrap();
+        quick.prepare("etl", "main").await.unwrap();
+        quick.publish(&revision("2", "22")).await.unwrap();
+        let overtaken = slow.publish(&revision("1", "333")).await;
+        assert_eq!(overtaken, Err(PublishError::Overtaken), "over {served:?}");
+        // As a sync does that looks at the branch anew.
+        slow.prepare("etl", "main").await.unwrap();
+        assert!(slow.publish(&revision("3", "333")).await.unwrap().changed);
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_was_taken_back_in_between_counts_as_one() {
+    let (target, _store) = start(&[]).await;
+    let before = set("etl", "main", "1");
+    publisher(&target, 20).publish(&before).await.unwrap();
+    let slow = publisher(&target, 20);
+    slow.prepare("etl", "main").await.unwrap();
+    // The same content, and so the same tag, at a newer commit.
+    let reverted = ConfigSet { revision: "c0ffed".to_owned(), ..before };
+    assert!(!publisher(&target, 20).publish(&reverted).await.unwrap().changed);
+    let overtaken = slow.publish(&set("etl", "main", "22")).await;
+    assert_eq!(overtaken, Err(PublishError::Overtaken));
+}
+
+#[tokio::test]
+async fn a_set_that_is_served_after_a_lost_answer_is_published() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let store = Shared::default();
+    let state = Arc::clone(&store);
+    // The first PUT is carried out, and its connection then breaks.
+    let router = Router::new().fallback(async move |request: Request| {
+        let first = request.method() == Method::PUT && state.lock().unwrap().body.is_none();
+        let answer = answer(State(Arc::clone(&state)), request).await;
+        if first { panic!("the connection breaks") } else { answer }
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let target = SyncTarget { url, token_file: None };
+    let published = publisher(&target, 20).publish(&set("etl", "main", "1")).await.unwrap();
+    assert!(published.changed);
+    let puts = store.lock().unwrap().requests.iter().filter(|r| r.starts_with("PUT")).count();
+    assert_eq!(puts, 2, "the request is repeated");
 }

@@ -1,4 +1,7 @@
-//! The URL of a repository, checked before git sees it.
+//! The URL of a Git repository, checked before git sees it.
+//!
+//! The sync checks it again, whatever made its configuration; the operator checks it before it
+//! makes a Job, so that a wrong one is told at once.
 
 use std::fmt;
 
@@ -7,44 +10,55 @@ const URL_BYTES_MAX: usize = 2048;
 
 /// How a repository is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Transport {
+pub enum Transport {
+    /// `https://`.
     Https,
+    /// `http://`: nothing proves who answers.
     Http,
+    /// `ssh://` and `user@host:path`.
     Ssh,
+    /// `file://`: a directory of the machine that fetches.
     File,
 }
 
 /// A URL that git may be given.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RepositoryUrl {
+pub struct RepositoryUrl {
     text: String,
     transport: Transport,
 }
 
 /// Why a URL cannot be used. The messages never repeat it: it may hold a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum UrlRefused {
+pub enum UrlRefused {
+    /// Not one of the forms.
     #[error(
         "the URL has none of the forms https://host/path, ssh://user@host/path or \
          user@host:path: write one of them"
     )]
     Form,
+    /// A program would take it for an option.
     #[error("the URL begins with -, which would make it an option: write https:// or ssh:// first")]
     Option,
+    /// `http://` or `file://` where they are not allowed.
     #[error(
         "http:// and file:// URLs are not allowed here, because neither proves who answers: use \
          https:// or ssh://"
     )]
     Insecure,
+    /// A URL stands in specs and logs.
     #[error("the URL holds a user name or password: take it out and put it into the Secret")]
     Credentials,
+    /// `?` or `#`.
     #[error("the URL has a query or a fragment, which no repository needs: take it out")]
     Query,
+    /// A character that means something else to one of the programs, or too many of them.
     #[error(
         "the URL holds a space, a quote or another character that needs percent-encoding, or is \
          longer than {URL_BYTES_MAX} bytes"
     )]
     Characters,
+    /// A `file://` URL with a host or without a path.
     #[error("a file:// URL names an absolute path and no host: write file:///path")]
     File,
 }
@@ -54,7 +68,7 @@ impl RepositoryUrl {
     ///
     /// # Errors
     /// [`UrlRefused`] says what to write instead.
-    pub(crate) fn parse(text: &str, allow_insecure: bool) -> Result<Self, UrlRefused> {
+    pub fn parse(text: &str, allow_insecure: bool) -> Result<Self, UrlRefused> {
         if text.starts_with('-') {
             return Err(UrlRefused::Option);
         }
@@ -68,16 +82,21 @@ impl RepositoryUrl {
         Ok(Self { text: text.to_owned(), transport })
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    /// The text, as it was read.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    pub(crate) fn transport(&self) -> Transport {
+    /// How the repository is reached.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
         self.transport
     }
 
     /// Scheme and authority, as credentials are scoped to them: `https://host:port/`.
-    pub(crate) fn origin(&self) -> String {
+    #[must_use]
+    pub fn origin(&self) -> String {
         let (scheme, rest) = self.text.split_once("://").unwrap_or_default();
         let authority = rest.split('/').next().unwrap_or_default();
         format!("{scheme}://{authority}/")

@@ -1,0 +1,431 @@
+//! What every CEL rule of every kind takes and what it refuses.
+
+use kube::core::{Message, Rule};
+use serde_json::{Value, json};
+use stowage_crds::rules;
+
+use super::resources::{base, put};
+
+/// What one rule takes and what it refuses, at one place.
+pub(crate) struct Case {
+    pub(crate) kind: &'static str,
+    /// The JSON pointer at which the values are put into a valid resource.
+    pub(crate) at: String,
+    /// The place of the rule in the schema where it is not `at`, such as `spec`.
+    rule_at: Option<&'static str>,
+    pub(crate) message: String,
+    pub(crate) accepted: Vec<Value>,
+    pub(crate) refused: Vec<Value>,
+    /// Changes from the first to the second value.
+    pub(crate) accepted_changes: Vec<(Value, Value)>,
+    pub(crate) refused_changes: Vec<(Value, Value)>,
+}
+
+impl Case {
+    fn new(kind: &'static str, at: &str, rule: &Rule) -> Self {
+        let Some(Message::Message(message)) = &rule.message else {
+            panic!("{kind} {at}: the rule has no message");
+        };
+        Self {
+            kind,
+            at: at.to_owned(),
+            rule_at: None,
+            message: message.clone(),
+            accepted: Vec::new(),
+            refused: Vec::new(),
+            accepted_changes: Vec::new(),
+            refused_changes: Vec::new(),
+        }
+    }
+
+    fn rule_at(mut self, place: &'static str) -> Self {
+        self.rule_at = Some(place);
+        self
+    }
+
+    fn accepts<const N: usize>(mut self, values: [Value; N]) -> Self {
+        self.accepted.extend(values);
+        self
+    }
+
+    fn refuses<const N: usize>(mut self, values: [Value; N]) -> Self {
+        self.refused.extend(values);
+        self
+    }
+
+    fn accepts_change(mut self, old: Value, new: Value) -> Self {
+        self.accepted_changes.push((old, new));
+        self
+    }
+
+    fn refuses_change(mut self, old: Value, new: Value) -> Self {
+        self.refused_changes.push((old, new));
+        self
+    }
+
+    /// Where the rule stands in the schema: `spec.branches[].name`.
+    pub(crate) fn place(&self) -> String {
+        if let Some(place) = self.rule_at {
+            return place.to_owned();
+        }
+        let mut place = String::new();
+        for part in self.at.split('/').skip(1) {
+            if part.parse::<usize>().is_ok() {
+                place.push_str("[]");
+            } else {
+                if !place.is_empty() {
+                    place.push('.');
+                }
+                place.push_str(part);
+            }
+        }
+        place
+    }
+
+    /// The resource with one of the values in it.
+    pub(crate) fn resource(&self, value: &Value) -> Value {
+        let mut resource = base(self.kind);
+        put(&mut resource, &self.at, value.clone());
+        resource
+    }
+}
+
+fn sizes() -> Vec<Case> {
+    let places = [
+        ("Store", "/spec/backend/volume/size"),
+        ("Store", "/spec/limits/maxJsonBytes"),
+        ("Store", "/spec/resources/requests/memory"),
+        ("Store", "/spec/resources/limits/memory"),
+        ("Store", "/spec/limits/maxNamespaceBytes"),
+        ("Store", "/spec/limits/maxRuntimeSetBytes"),
+        ("StoreNamespace", "/spec/quota/maxBytes"),
+        ("RuntimeConfigSource", "/spec/limits/maxFileBytes"),
+        ("RuntimeConfigSource", "/spec/limits/maxTotalBytes"),
+        ("RuntimeConfigSource", "/spec/limits/maxRepositoryBytes"),
+    ];
+    let rule =
+        Rule::new("").message("write a size of at least one byte and less than 8Ei, such as 10Gi");
+    places
+        .iter()
+        .map(|(kind, at)| {
+            Case::new(kind, at, &rule)
+                .accepts([json!(1), json!("1"), json!("10Gi"), json!("1.5Gi"), json!("8191Pi")])
+                .refuses([json!(0), json!("0"), json!("0.0Gi"), json!(-5), json!("9999Pi")])
+        })
+        .collect()
+}
+
+fn object_names() -> Vec<Case> {
+    let places = [
+        ("Store", "/spec/auth/tokensSecretRef/name"),
+        ("Store", "/spec/backend/volume/storageClassName"),
+        ("Store", "/spec/priorityClassName"),
+        ("StoreNamespace", "/spec/storeRef/name"),
+        ("RuntimeConfigSource", "/spec/branches/0/storeRef/name"),
+        ("RuntimeConfigSource", "/spec/auth/secretRef/name"),
+        ("RuntimeConfigSource", "/spec/schema/configMapRef/name"),
+    ];
+    places
+        .iter()
+        .map(|(kind, at)| {
+            Case::new(kind, at, &rules::object_name())
+                .accepts([json!("a"), json!("demo-tokens"), json!("a.b-1")])
+                .refuses([json!("A"), json!("-a"), json!("a-"), json!("a/b"), json!("a\nb")])
+        })
+        .collect()
+}
+
+/// The volume, as a whole.
+fn volume() -> Vec<Case> {
+    let case = |rule: &Rule| Case::new("Store", "/spec/backend/volume", rule);
+    let sized = |more: Value| {
+        let mut volume = json!({"size": "1Gi"});
+        for (name, value) in more.as_object().into_iter().flatten() {
+            volume[name] = value.clone();
+        }
+        volume
+    };
+    let claim = json!({"existingClaim": "old-data"});
+    vec![
+        case(&rules::size_or_existing_claim())
+            .accepts([sized(json!({})), claim.clone()])
+            .refuses([json!({}), json!({"storageClassName": "fast"})])
+            .refuses([sized(json!({"existingClaim": "old-data"}))]),
+        case(&rules::existing_claim_stands_alone())
+            .accepts([claim.clone(), sized(json!({"storageClassName": "a"}))])
+            .refuses([
+                json!({"existingClaim": "old-data", "storageClassName": "fast"}),
+                json!({"existingClaim": "old-data", "accessModes": ["ReadWriteOnce"]}),
+            ]),
+        case(&rules::existing_claim_never_changes())
+            .accepts_change(claim.clone(), claim.clone())
+            .accepts_change(sized(json!({})), sized(json!({})))
+            .refuses_change(claim.clone(), json!({"existingClaim": "other"}))
+            .refuses_change(claim.clone(), sized(json!({})))
+            .refuses_change(sized(json!({})), claim),
+        case(&rules::storage_class_never_changes())
+            .accepts_change(
+                sized(json!({"storageClassName": "a"})),
+                sized(json!({"storageClassName": "a"})),
+            )
+            .refuses_change(
+                sized(json!({"storageClassName": "a"})),
+                sized(json!({"storageClassName": "b"})),
+            )
+            .refuses_change(sized(json!({"storageClassName": "a"})), sized(json!({})))
+            .refuses_change(sized(json!({})), sized(json!({"storageClassName": "a"}))),
+        case(&rules::access_modes_never_change())
+            .accepts_change(sized(json!({})), sized(json!({"accessModes": ["ReadWriteOnce"]})))
+            .accepts_change(sized(json!({"accessModes": ["ReadWriteOnce"]})), sized(json!({})))
+            .refuses_change(
+                sized(json!({"accessModes": ["ReadWriteOncePod"]})),
+                sized(json!({"accessModes": ["ReadWriteOnce"]})),
+            )
+            .refuses_change(sized(json!({})), sized(json!({"accessModes": ["ReadWriteOncePod"]}))),
+        Case::new("Store", "/spec/backend/volume", &rules::object_name())
+            .rule_at("spec.backend.volume.existingClaim")
+            .accepts([json!({"existingClaim": "a.b-1"})])
+            .refuses([json!({"existingClaim": "A"}), json!({"existingClaim": "a/b"})]),
+    ]
+}
+
+/// What the pod is to be.
+fn pod() -> Vec<Case> {
+    let case = |at: &str, rule: &Rule| Case::new("Store", at, rule);
+    let cpus = |at: &str| {
+        case(at, &rules::cpu_amount())
+            .accepts([json!(1), json!("1"), json!("0.5"), json!("1m")])
+            .refuses([json!(0), json!("0m"), json!("0.000")])
+    };
+    vec![
+        case("/spec/image", &rules::image())
+            .accepts([json!("a"), json!("registry.example:5000/a/b:1@sha256:00")])
+            .refuses([json!("a b"), json!("a\n"), json!(" a")]),
+        cpus("/spec/resources/requests/cpu"),
+        cpus("/spec/resources/limits/cpu"),
+        case("/spec/podLabels", &rules::not_our_labels())
+            .accepts([json!({}), json!({"team": "shop", "app.kubernetes.io": "x"})])
+            .refuses([
+                json!({"app.kubernetes.io/name": "x"}),
+                json!({"a": "b", "stowage.dev/x": ""}),
+            ]),
+        case("/spec/podAnnotations", &rules::not_our_annotations())
+            .accepts([json!({}), json!({"app.kubernetes.io/name": "x"})])
+            .refuses([json!({"stowage.dev/files-digest": "x"})]),
+    ]
+}
+
+fn store() -> Vec<Case> {
+    let case = |at: &str, rule: &Rule| Case::new("Store", at, rule);
+    vec![
+        case("/metadata/name", &rules::store_name())
+            .rule_at("")
+            .accepts([json!("a"), json!("demo-1"), json!("a".repeat(52))])
+            .refuses([
+                json!("1a"),
+                json!("a.b"),
+                json!("a-"),
+                json!("Demo"),
+                json!("a".repeat(53)),
+            ]),
+        case("/spec/backend", &rules::one_backend())
+            .accepts([json!({"volume": {"size": "1Gi"}})])
+            .refuses([json!({})]),
+        case("/spec/backend/volume/size", &rules::volume_never_shrinks())
+            .accepts_change(json!("1Gi"), json!("1024Mi"))
+            .accepts_change(json!("1Gi"), json!("2Gi"))
+            .accepts_change(json!(1000), json!("1k"))
+            .refuses_change(json!("1Gi"), json!("1G"))
+            .refuses_change(json!("1Gi"), json!(1)),
+        case("/spec/contracts", &rules::unique_contracts())
+            .accepts([json!(["kv"]), json!(["runtimes", "kv", "runStore"])])
+            .refuses([json!(["kv", "kv"]), json!(["kv", "runStore", "kv"])]),
+        case("/spec/cors/allowedOrigins", &rules::origins())
+            .accepts([
+                json!([]),
+                json!(["*"]),
+                json!(["null"]),
+                json!(["https://app.example", "http://localhost:5173", "http://[::1]:80"]),
+                json!(["capacitor://localhost"]),
+            ])
+            .refuses([
+                json!(["https://app.example/"]),
+                json!(["https://App.example"]),
+                json!(["app.example"]),
+                json!(["https://*", "https://a b"]),
+                json!(["https://user@app.example"]),
+                json!(["https://app.example", "Null"]),
+            ]),
+    ]
+}
+
+fn store_namespace() -> Vec<Case> {
+    let case = |at: &str, rule: &Rule| Case::new("StoreNamespace", at, rule);
+    let long = "a".repeat(129);
+    vec![
+        case("/spec/storeRef", &rules::never_changes("storeRef"))
+            .accepts_change(json!({"name": "demo"}), json!({"name": "demo"}))
+            .refuses_change(json!({"name": "demo"}), json!({"name": "other"})),
+        case("/spec/contract", &rules::never_changes("contract"))
+            .accepts_change(json!("kv"), json!("kv"))
+            .refuses_change(json!("kv"), json!("runStore")),
+        case("/spec/name", &rules::namespace_name_never_changes())
+            .rule_at("")
+            // `cart` is the metadata.name of the valid resource.
+            .accepts_change(Value::Null, json!("cart"))
+            .accepts_change(json!("cart"), Value::Null)
+            .refuses_change(json!("cart"), json!("basket"))
+            .refuses_change(json!("basket"), Value::Null)
+            .refuses_change(Value::Null, json!("basket")),
+        case("", &rules::default_namespace_name())
+            .rule_at("")
+            .accepts([named(&"a".repeat(128), Value::Null), named(&long, json!("cart"))])
+            .refuses([named(&long, Value::Null)]),
+        case("/spec/name", &rules::namespace_name())
+            .accepts([json!("cart"), json!("a:b@c+d~e-f_g.h"), json!("...")])
+            .refuses([json!("."), json!(".."), json!("a/b"), json!("a b"), json!("ä")]),
+        case("/spec", &rules::quota_only_for_kv())
+            .accepts([
+                json!({"storeRef": {"name": "demo"}, "contract": "kv", "quota": {"maxKeys": 1}}),
+                json!({"storeRef": {"name": "demo"}, "contract": "runStore"}),
+            ])
+            .refuses([
+                json!({"storeRef": {"name": "d"}, "contract": "runStore", "quota": {"maxKeys": 1}}),
+            ]),
+        case("/spec/quota", &rules::quota_not_empty())
+            .accepts([json!({"maxKeys": 1}), json!({"maxBytes": "1Mi"})])
+            .refuses([json!({})]),
+    ]
+}
+
+/// A StoreNamespace with a `metadata.name` and a `spec.name`.
+fn named(name: &str, spec_name: Value) -> Value {
+    let mut resource = base("StoreNamespace");
+    put(&mut resource, "/metadata/name", json!(name));
+    put(&mut resource, "/spec/name", spec_name);
+    resource
+}
+
+fn source() -> Vec<Case> {
+    let case = |at: &str, rule: &Rule| Case::new("RuntimeConfigSource", at, rule);
+    let branch = |name: &str, store: &str| json!({"name": name, "storeRef": {"name": store}});
+    vec![
+        case("/spec/repoId", &rules::repository_id())
+            .accepts([json!("etl"), json!("team/etl"), json!("a:b@c+d~e")])
+            .refuses([json!("/a"), json!("a/"), json!("a//b"), json!("a/../b"), json!("a b")])
+            .refuses([json!("."), json!("..")]),
+        case("/spec/repoId", &rules::never_changes("repoId"))
+            .accepts_change(json!("etl"), json!("etl"))
+            .refuses_change(json!("etl"), json!("elt")),
+        case("/spec/url", &rules::url_form())
+            .accepts([
+                json!("https://git.example/data/etl.git"),
+                json!("https://git.example:8443/a%20b"),
+                json!("https://[::1]:8443/a"),
+                json!("http://127.0.0.1:3000/a.git"),
+                json!("file:///srv/git/a.git"),
+                json!("ssh://git@git.example:2222/a.git"),
+                json!("ssh://git.example/a.git"),
+                json!("git@git.example:data/etl.git"),
+            ])
+            .refuses([
+                json!("git.example/a"),
+                json!("/srv/git/a.git"),
+                json!("git.example:a.git"),
+                json!("https://git.example"),
+                json!("https:///a"),
+                json!("file://host/a"),
+                json!("ftp://git.example/a"),
+                json!("ext::sh -c touch% /tmp/x"),
+                json!("--upload-pack=touch"),
+                json!("-oProxyCommand=x@h:a"),
+                json!("ssh://-oProxyCommand=x/a"),
+                json!("ssh://-u@git.example/a"),
+                json!("git@-oProxyCommand=x:a"),
+                json!("git@git.example:-x"),
+                json!("https://git.example/a?token=x"),
+                json!("https://git.example/a#b"),
+                json!("https://git.example/a b"),
+                json!("https://git.example/a\nb"),
+                json!("https://git.example/a\"b"),
+            ]),
+        case("/spec/url", &rules::url_without_credentials())
+            .accepts([json!("ssh://git@git.example/a"), json!("https://git.example/@scope/a")])
+            .refuses([
+                json!("https://user:secret@git.example/a"),
+                json!("https://token@git.example/a"),
+                json!("http://a:b@git.example/a"),
+                json!("ssh://git:secret@git.example/a"),
+            ]),
+        case("/spec/branches", &rules::unique_branches())
+            .accepts([json!([branch("main", "a"), branch("main", "b"), branch("dev", "a")])])
+            .refuses([json!([branch("main", "a"), branch("dev", "a"), branch("main", "a")])]),
+        case("/spec/branches/0/name", &rules::branch_name())
+            .accepts([json!("main"), json!("release/1.2"), json!("a@b"), json!("A_b-c+d")])
+            .refuses([
+                json!("--upload-pack=x"),
+                json!("-d"),
+                json!("/a"),
+                json!("a/"),
+                json!("a//b"),
+                json!("a..b"),
+                json!("a/../b"),
+                json!("a:b"),
+                json!("a~1"),
+                json!("a b"),
+                json!(".a"),
+                json!("a/.b"),
+                json!("a."),
+                json!("a.lock"),
+                json!("a.lock/b"),
+                json!("@"),
+            ]),
+        case("/spec/include", &rules::relative_globs())
+            .accepts([json!(["**/*.yaml"]), json!(["a/*.json", "b"])])
+            .refuses([json!(["/a/*.yaml"]), json!(["a", "/"])]),
+        case("/spec/schema", &rules::one_schema_source())
+            .accepts([
+                json!({"inline": {"type": "object"}}),
+                json!({"inline": {}, "pointer": "/runtime"}),
+                json!({"configMapRef": {"name": "a", "key": "b"}}),
+                json!({"path": "schema.json"}),
+            ])
+            .refuses([
+                json!({}),
+                json!({"pointer": "/runtime"}),
+                json!({"inline": {}, "path": "schema.json"}),
+                json!({"configMapRef": {"name": "a", "key": "b"}, "path": "schema.json"}),
+            ]),
+        case("/spec/schema/configMapRef/key", &rules::data_key())
+            .accepts([json!("schema.json"), json!("A_b-1")])
+            .refuses([json!("a/b"), json!("a b")]),
+        case("/spec/schema", &rules::relative_path())
+            .rule_at("spec.schema.path")
+            .accepts([json!({"path": "schema/runtime.json"}), json!({"path": "..a/b"})])
+            .refuses([
+                json!({"path": "/etc/passwd"}),
+                json!({"path": "../schema.json"}),
+                json!({"path": "a/../../b"}),
+                json!({"path": "a//b"}),
+                json!({"path": "a/"}),
+                json!({"path": "./a"}),
+            ]),
+        case("/spec/schema/pointer", &rules::json_pointer())
+            .accepts([json!(""), json!("/runtime"), json!("/a~1b/c~0d/0"), json!("/")])
+            .refuses([json!("runtime"), json!("/a~2"), json!("/a~"), json!("#/a")]),
+        case("/spec/interval", &rules::interval_range())
+            .accepts([json!("10s"), json!("10000ms"), json!("1h30m"), json!("24h")])
+            .refuses([json!("9s"), json!("9999ms"), json!("24h1ms"), json!("99999h")]),
+        case("/spec/timeout", &rules::timeout_range())
+            .accepts([json!("1s"), json!("1000ms"), json!("60m")])
+            .refuses([json!("999ms"), json!("1h1s"), json!("0s")]),
+    ]
+}
+
+/// Every case there is.
+pub(crate) fn cases() -> Vec<Case> {
+    [sizes(), object_names(), store(), volume(), pod(), store_namespace(), source()]
+        .into_iter()
+        .flatten()
+        .collect()
+}

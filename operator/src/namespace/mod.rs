@@ -1,0 +1,129 @@
+//! The controller of StoreNamespaces: hands the token that their Store's controller made on to
+//! them, in a Secret that applications mount.
+
+mod build;
+mod decide;
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::reflector::{ObjectRef, Store as Cache};
+use kube::runtime::{Controller, watcher};
+use kube::{Api, Client, ResourceExt};
+use stowage_crds::{Binding, Store, StoreNamespace, StoreNamespaceStatus};
+use tokio_util::sync::CancellationToken;
+
+use crate::context::Context;
+use crate::kubernetes::{
+    Failure, Finding, INSTANCE, Owner, ensure, guarded, in_scope, managed, metadata_in_scope,
+    retry, write_status,
+};
+use crate::store::names;
+use decide::{Found, decide};
+
+type Guarded = DeserializeGuard<StoreNamespace>;
+
+/// Reconciles the StoreNamespaces of one namespace, or of all, until `shutdown`; what is under way
+/// then is finished.
+pub async fn run(context: Arc<Context>, namespace: Option<String>, shutdown: CancellationToken) {
+    let client = context.client.clone();
+    let scope = namespace.as_deref();
+    let controller =
+        Controller::new(in_scope::<Guarded>(&client, scope), watcher::Config::default());
+    let (by_store, by_secret) = (controller.store(), controller.store());
+    controller
+        .with_config(Config::default().concurrency(context.options.concurrency))
+        .owns(in_scope::<Secret>(&client, scope), managed())
+        // The Secret with the tokens is known by its label: the Store's name.
+        .watches(metadata_in_scope::<Secret>(&client, scope), managed(), move |secret| {
+            let store = secret.labels().get(INSTANCE).cloned().unwrap_or_default();
+            referring(&by_secret, &store, secret.namespace().as_deref())
+        })
+        .watches(
+            metadata_in_scope::<Store>(&client, scope),
+            watcher::Config::default(),
+            move |store| referring(&by_store, &store.name_any(), store.namespace().as_deref()),
+        )
+        .graceful_shutdown_on(async move { shutdown.cancelled().await })
+        .run(|tenant, context| guarded(tenant, context, reconcile), retry, context)
+        // Every outcome was logged where it came about.
+        .for_each(|_| std::future::ready(()))
+        .await;
+}
+
+/// The StoreNamespaces that refer to a Store.
+fn referring(
+    tenants: &Cache<Guarded>,
+    store: &str,
+    namespace: Option<&str>,
+) -> Vec<ObjectRef<Guarded>> {
+    let tenants = tenants.state();
+    let in_namespace = tenants.iter().filter(|tenant| tenant.namespace().as_deref() == namespace);
+    in_namespace
+        .filter(|tenant| tenant.0.as_ref().is_ok_and(|t| t.spec.store_ref.name == store))
+        .map(|tenant| ObjectRef::from_obj(&**tenant))
+        .collect()
+}
+
+async fn reconcile(tenant: Arc<StoreNamespace>, context: &Context) -> Result<Action, Failure> {
+    if tenant.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let (finding, binding) = converge(&tenant, context).await?;
+    let before = tenant.status.clone().unwrap_or_default();
+    let generation = tenant.metadata.generation;
+    let status = StoreNamespaceStatus {
+        observed_generation: generation,
+        conditions: finding.conditions(&before.conditions, generation),
+        binding: binding.map(|name| Binding { name }).or_else(|| before.binding.clone()),
+    };
+    if status != before {
+        let namespace = tenant.namespace().unwrap_or_default();
+        let api: Api<StoreNamespace> = Api::namespaced(context.client.clone(), &namespace);
+        write_status(&api, &tenant.name_any(), &status).await?;
+        finding.announce(&context.events, &*tenant, &before.conditions).await;
+    }
+    Ok(finding.action())
+}
+
+/// Makes the Secret what it should be; gives how the StoreNamespace stands then, and the Secret's
+/// name where it is there.
+async fn converge(
+    tenant: &StoreNamespace,
+    context: &Context,
+) -> Result<(Finding, Option<String>), Failure> {
+    let found = dereference(&context.client, tenant).await?;
+    let decision = decide(tenant, &found);
+    let Some(token) = decision.token else { return Ok((decision.finding, None)) };
+    let secret = build::secret(tenant, &token);
+    let name = secret.name_any();
+    let owner = Owner::Controls(build::owner(tenant));
+    let namespace = tenant.namespace().unwrap_or_default();
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
+    match ensure(&api, secret, &owner).await {
+        Ok(applied) => {
+            if applied.written {
+                context.metrics.wrote("Secret");
+            }
+            Ok((decision.finding, Some(name)))
+        }
+        Err(error) => match Finding::of_apply_error(&error) {
+            Some(finding) => Ok((finding, None)),
+            None => Err(error.into()),
+        },
+    }
+}
+
+async fn dereference(client: &Client, tenant: &StoreNamespace) -> Result<Found, kube::Error> {
+    let namespace = tenant.namespace().unwrap_or_default();
+    let store = &tenant.spec.store_ref.name;
+    let stores: Api<DeserializeGuard<Store>> = Api::namespaced(client.clone(), &namespace);
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
+    Ok(Found {
+        store: stores.get_opt(store).await?.map(|store| store.0.ok()),
+        tokens: secrets.get_opt(&names::server_tokens(store)).await?,
+    })
+}

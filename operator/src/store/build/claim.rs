@@ -1,0 +1,26 @@
+//! The volume. A claim of its own and not one of the StatefulSet's templates, which cannot change:
+//! so it can grow.
+
+use k8s_openapi::api::core::v1::{
+    PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements,
+};
+
+use super::metadata;
+use crate::store::validate::{ValidatedStore, Volume};
+
+pub(super) fn claim(store: &ValidatedStore) -> Option<PersistentVolumeClaim> {
+    let Volume::Own { size, storage_class, access_mode, .. } = &store.volume else { return None };
+    Some(PersistentVolumeClaim {
+        metadata: metadata(store, store.claim_name()),
+        spec: Some(PersistentVolumeClaimSpec {
+            access_modes: Some(vec![access_mode.as_str().to_owned()]),
+            storage_class_name: storage_class.clone(),
+            resources: Some(VolumeResourceRequirements {
+                requests: Some([("storage".to_owned(), size.clone())].into()),
+                ..VolumeResourceRequirements::default()
+            }),
+            ..PersistentVolumeClaimSpec::default()
+        }),
+        ..PersistentVolumeClaim::default()
+    })
+}

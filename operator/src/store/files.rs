@@ -1,0 +1,44 @@
+//! Changed tokens and configuration, in the pod at once.
+//!
+//! The kubelet looks at mounted Secrets and ConfigMaps about once a minute, and whenever the pod
+//! itself changes. So the pod is given a word that changes with them.
+
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::json;
+
+use crate::kubernetes::{FIELD_MANAGER, short_digest};
+
+/// A digest of everything that is mounted and may change while the pod runs.
+const FILES_DIGEST: &str = "stowage.dev/files-digest";
+
+/// The digest of a configuration and of the versions of Secrets. Not of their content: the user's
+/// is not read.
+pub(super) fn digest(
+    config_map: &ConfigMap,
+    server_tokens: &Secret,
+    user_tokens_version: Option<&str>,
+) -> String {
+    let text = json!([config_map.data, server_tokens.resource_version(), user_tokens_version]);
+    short_digest(&text.to_string())
+}
+
+/// # Errors
+/// The API server's. A pod that is gone or another one by now is none.
+pub(super) async fn refresh(client: &Client, pod: &Pod, digest: &str) -> Result<(), kube::Error> {
+    if pod.annotations().get(FILES_DIGEST).map(String::as_str) == Some(digest)
+        || pod.metadata.deletion_timestamp.is_some()
+    {
+        return Ok(());
+    }
+    let api: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace().unwrap_or_default());
+    // With its uid, a pod of the same name that came meanwhile is not touched.
+    let patch = json!({"metadata": {"uid": pod.uid(), "annotations": {FILES_DIGEST: digest}}});
+    let parameters =
+        PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    match api.patch_metadata(&pod.name_any(), &parameters, &Patch::Merge(patch)).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+        other => other.map(|_| ()),
+    }
+}

@@ -1,0 +1,172 @@
+//! The controller of Stores.
+//!
+//! A reconcile reads everything that matters (`dereference`), decides what is to be (`validate`,
+//! `build`), writes what differs (`apply`, `files`), and says how it stands (`status`, `diagnose`).
+
+mod apply;
+mod build;
+mod dereference;
+mod diagnose;
+mod files;
+pub mod names;
+mod status;
+mod tokens;
+mod validate;
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{
+    ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
+};
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::reflector::{ObjectRef, Store as Cache};
+use kube::runtime::{Controller, watcher};
+use kube::{Api, ResourceExt};
+use stowage_crds::{Backend, Store, StoreNamespace};
+use tokio_util::sync::CancellationToken;
+
+use crate::context::Context;
+use crate::kubernetes::{
+    Failure, Finding, INSTANCE, guarded, in_scope, managed, metadata_in_scope, retry, write_status,
+};
+use diagnose::Evidence;
+use tokens::{Tokens, random_token};
+
+type Guarded = DeserializeGuard<Store>;
+
+/// Reconciles the Stores of one namespace, or of all, until `shutdown`; what is under way then is
+/// finished.
+pub async fn run(context: Arc<Context>, namespace: Option<String>, shutdown: CancellationToken) {
+    let client = context.client.clone();
+    let scope = namespace.as_deref();
+    let stores: Api<Guarded> = in_scope(&client, scope);
+    let controller = Controller::new(stores, watcher::Config::default());
+    let (by_secret, by_claim) = (controller.store(), controller.store());
+    controller
+        .with_config(Config::default().concurrency(context.options.concurrency))
+        .owns(in_scope::<StatefulSet>(&client, scope), managed())
+        .owns(in_scope::<Service>(&client, scope), managed())
+        .owns(in_scope::<ConfigMap>(&client, scope), managed())
+        .owns(in_scope::<Secret>(&client, scope), managed())
+        .owns(in_scope::<ServiceAccount>(&client, scope), managed())
+        .watches(metadata_in_scope::<Pod>(&client, scope), managed(), |pod| of_label(&pod))
+        // All of them: a Secret or a claim of the user's has no label of ours.
+        .watches(
+            metadata_in_scope::<Secret>(&client, scope),
+            watcher::Config::default(),
+            move |secret| referring(&by_secret, &secret, uses_secret),
+        )
+        .watches(
+            metadata_in_scope::<PersistentVolumeClaim>(&client, scope),
+            watcher::Config::default(),
+            move |claim| referring(&by_claim, &claim, uses_claim),
+        )
+        .watches(
+            in_scope::<DeserializeGuard<StoreNamespace>>(&client, scope),
+            watcher::Config::default(),
+            |tenant| of_tenant(&tenant),
+        )
+        .graceful_shutdown_on(async move { shutdown.cancelled().await })
+        .run(|store, context| guarded(store, context, reconcile), retry, context)
+        // Every outcome was logged where it came about.
+        .for_each(|_| std::future::ready(()))
+        .await;
+}
+
+/// The Store that a pod belongs to.
+fn of_label(object: &impl ResourceExt) -> Option<ObjectRef<Guarded>> {
+    let name = object.labels().get(INSTANCE)?;
+    Some(ObjectRef::new(name).within(&object.namespace()?))
+}
+
+/// The Store that a StoreNamespace belongs to.
+fn of_tenant(tenant: &DeserializeGuard<StoreNamespace>) -> Option<ObjectRef<Guarded>> {
+    let tenant = tenant.0.as_ref().ok()?;
+    Some(ObjectRef::new(&tenant.spec.store_ref.name).within(&tenant.namespace()?))
+}
+
+/// The Stores that use an object in the same namespace.
+fn referring<K: ResourceExt>(
+    stores: &Cache<Guarded>,
+    object: &K,
+    uses: fn(&Store, &str) -> bool,
+) -> Vec<ObjectRef<Guarded>> {
+    let (name, namespace) = (object.name_any(), object.namespace());
+    let stores = stores.state();
+    let in_namespace = stores.iter().filter(|store| store.namespace() == namespace);
+    in_namespace
+        .filter(|store| store.0.as_ref().is_ok_and(|store| uses(store, &name)))
+        .map(|store| ObjectRef::from_obj(&**store))
+        .collect()
+}
+
+fn uses_secret(store: &Store, name: &str) -> bool {
+    store.spec.auth.tokens_secret_ref.as_ref().is_some_and(|secret| secret.name == name)
+}
+
+fn uses_claim(store: &Store, name: &str) -> bool {
+    let Backend::Volume(volume) = &store.spec.backend;
+    match &volume.existing_claim {
+        Some(claim) => claim == name,
+        None => names::claim(&store.name_any()) == name,
+    }
+}
+
+async fn reconcile(store: Arc<Store>, context: &Context) -> Result<Action, Failure> {
+    if store.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let (status, finding) = converge(&store, context).await?;
+    let before = store.status.clone().unwrap_or_default();
+    if status != before {
+        let namespace = store.namespace().unwrap_or_default();
+        let api: Api<Store> = Api::namespaced(context.client.clone(), &namespace);
+        write_status(&api, &store.name_any(), &status).await?;
+        finding.announce(&context.events, &*store, &before.conditions).await;
+    }
+    Ok(finding.action())
+}
+
+/// Makes the children what they should be, and says how the Store stands then.
+async fn converge(
+    store: &Store,
+    context: &Context,
+) -> Result<(stowage_crds::StoreStatus, Finding), Failure> {
+    let blocked = |finding: Finding| (status::blocked(store, &finding), finding);
+    let found = dereference::dereference(&context.client, store).await?;
+    let validated = match validate::validate(store, &found, &context.options) {
+        Ok(validated) => validated,
+        Err(finding) => return Ok(blocked(finding)),
+    };
+    let tokens = Tokens::mint(
+        found.server_tokens.as_ref(),
+        &validated.tokens,
+        &validated.kept_tokens,
+        random_token,
+    )
+    .map_err(Failure::Random)?;
+    let resources = match build::build(&validated, &tokens) {
+        Ok(resources) => resources,
+        Err(error) => return Ok(blocked(Finding::stalled("InvalidSpec", error.to_string()))),
+    };
+    let applied = match apply::apply(context, &validated, resources).await {
+        Ok(applied) => applied,
+        Err(error) => {
+            return Finding::of_apply_error(&error).map(blocked).ok_or(Failure::Apply(error));
+        }
+    };
+    if let Some(pod) = &found.pod {
+        let user_tokens = found.tokens_secret.as_deref();
+        let digest = files::digest(&applied.config_map, &applied.server_tokens, user_tokens);
+        files::refresh(&context.client, pod, &digest).await?;
+    }
+    let claim = applied.claim.as_ref().or(found.claim.as_ref());
+    let evidence = Evidence { pod: found.pod.as_ref(), claim, events: &found.events };
+    let shortfall = validated.shortfall.as_ref().or(applied.claim_refused.as_ref());
+    let finding = status::finding(&validated, &applied.stateful_set, shortfall, &evidence);
+    let status = status::applied(store, &validated, &finding, &applied.stateful_set, claim);
+    Ok((status, finding))
+}

@@ -1,0 +1,114 @@
+//! The names of a Store's children, and where it is reached: what other controllers go by as well.
+
+use stowage_crds::{NamespaceContract, StoreNamespace};
+
+/// The port of the contracts, of the pod and of the Service.
+pub const HTTP_PORT: u16 = 8080;
+/// The pod's port for probes and metrics.
+pub const MANAGEMENT_PORT: u16 = 8081;
+
+/// What the operator's own tokens begin with. The keys of a Secret and of the file names that they
+/// become; a person's keys do not look like this, and where one does, the operator's holds.
+const OWN: &str = "stowage.";
+
+/// The ConfigMap with the server's configuration.
+#[must_use]
+pub fn config(store: &str) -> String {
+    format!("{store}-config")
+}
+
+/// The Service that names the pod.
+#[must_use]
+pub fn headless(store: &str) -> String {
+    format!("{store}-headless")
+}
+
+/// The claim of the volume.
+#[must_use]
+pub fn claim(store: &str) -> String {
+    format!("{store}-data")
+}
+
+/// The one pod.
+#[must_use]
+pub fn pod(store: &str) -> String {
+    format!("{store}-0")
+}
+
+/// The Secret with the tokens that the operator made, as the server reads them.
+#[must_use]
+pub fn server_tokens(store: &str) -> String {
+    format!("{store}-server-tokens")
+}
+
+/// The Secret with the token of Git syncs, under the key `token`.
+#[must_use]
+pub fn publisher(store: &str) -> String {
+    format!("{store}-publisher")
+}
+
+/// The Secret with a token that may do everything, for whoever made a Store without tokens.
+#[must_use]
+pub fn admin(store: &str) -> String {
+    format!("{store}-admin")
+}
+
+/// The name by which the Service is known in the whole cluster.
+#[must_use]
+pub fn host(store: &str, namespace: &str) -> String {
+    format!("{store}.{namespace}.svc")
+}
+
+/// Where applications reach the store; without a path.
+#[must_use]
+pub fn url(store: &str, namespace: &str) -> String {
+    format!("http://{}:{HTTP_PORT}", host(store, namespace))
+}
+
+/// The token of Git syncs.
+#[must_use]
+pub fn sync_token() -> String {
+    format!("{OWN}sync")
+}
+
+/// The token that may do everything.
+#[must_use]
+pub fn admin_token() -> String {
+    format!("{OWN}admin")
+}
+
+/// The token of a StoreNamespace, by the resource's name. A resource's name may be as long as a
+/// Secret's key, so a long one is told by its digest.
+#[must_use]
+pub fn namespace_token(resource: &str) -> String {
+    const LONGEST: usize = 200;
+    match resource.get(..LONGEST) {
+        Some(beginning) if resource.len() > LONGEST => {
+            format!("{OWN}namespace.{beginning}.{}", crate::kubernetes::short_digest(resource))
+        }
+        _ => format!("{OWN}namespace.{resource}"),
+    }
+}
+
+/// The URL of a StoreNamespace. Its name's characters need no escape in a path or a query, but for
+/// `+`, which some read as a space in a query.
+#[must_use]
+pub fn namespace_url(namespace: &StoreNamespace, store_url: &str) -> String {
+    let name = namespace.served_name().replace('+', "%2B");
+    match namespace.spec.contract {
+        NamespaceContract::Kv => format!("{store_url}/api/storage?ns={name}"),
+        NamespaceContract::RunStore => format!("{store_url}/run-stores/{name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_makes_a_key_that_a_secret_takes() {
+        assert_eq!(namespace_token("cart"), "stowage.namespace.cart");
+        let [a, b] = ["a", "b"].map(|end| namespace_token(&("x".repeat(252) + end)));
+        assert!(a.len() <= 253 && a != b, "{a} {b}");
+    }
+}

@@ -1,0 +1,9 @@
+//! The controllers on a real API server, with the rights that the chart gives them.
+//!
+//! There is no controller manager and no kubelet: a test plays them where it needs what they would
+//! write.
+#![expect(clippy::unwrap_used, reason = "a test helper that fails the test is one")]
+
+mod ensure;
+mod store;
+mod support;

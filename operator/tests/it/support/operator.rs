@@ -1,0 +1,114 @@
+//! The controllers in this process, and every request that they make.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use kube::Config;
+use kube::client::{Body, ClientBuilder};
+use stowage_operator::{Context, Options, Scope, run_controllers};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tower::util::MapRequestLayer;
+
+pub(crate) const SIDECAR_IMAGE: &str = "stowage.test/stowage-sidecar:1";
+pub(crate) const SYNC_IMAGE: &str = "stowage.test/stowage-sync:1";
+
+/// How long nothing may be asked until the operator counts as at rest.
+const QUIET: Duration = Duration::from_millis(1500);
+const PATIENCE: Duration = Duration::from_secs(45);
+
+type Requests = Arc<Mutex<Vec<(Instant, String)>>>;
+
+/// A running operator; ends when it is dropped.
+pub(crate) struct Operator {
+    shutdown: CancellationToken,
+    task: Option<JoinHandle<()>>,
+    requests: Requests,
+}
+
+impl Operator {
+    /// Runs all controllers on one namespace, as the user of the configuration.
+    pub(crate) fn start(config: Config, namespace: &str) -> Self {
+        let requests = Requests::default();
+        let log = Arc::clone(&requests);
+        let layer = MapRequestLayer::new(move |request: http::Request<Body>| {
+            let line = format!("{} {}", request.method(), request.uri());
+            log.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), line));
+            request
+        });
+        let client = ClientBuilder::try_from(config).unwrap().with_layer(&layer).build();
+        let context = Arc::new(Context::new(client, options(namespace)));
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(run_controllers(context, shutdown.clone()));
+        Self { shutdown, task: Some(task), requests }
+    }
+
+    /// Ends it as SIGTERM would, and waits for that.
+    pub(crate) async fn stop(mut self) {
+        self.shutdown.cancel();
+        if let Some(task) = self.task.take() {
+            tokio::time::timeout(PATIENCE, task).await.expect("it ends when it is told").unwrap();
+        }
+    }
+
+    /// Ends it in the middle of whatever it does, as SIGKILL would.
+    pub(crate) fn kill(mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+    }
+
+    /// Waits until it has asked nothing for a while: it is done with everything there is to do.
+    pub(crate) async fn rest(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let last = self.lock().last().map(|(at, _)| *at);
+            if last.is_some_and(|last| last.elapsed() > QUIET) {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "expected that the operator comes to rest; its last requests: {:#?}",
+                self.lock().iter().rev().take(30).collect::<Vec<_>>()
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Every request since its start that was meant to change something.
+    pub(crate) fn writes(&self) -> Vec<String> {
+        let requests = self.lock();
+        let writes = requests.iter().map(|(_, line)| line.clone());
+        writes.filter(|line| !line.starts_with("GET ")).collect()
+    }
+
+    /// How many requests it has made, watches among them.
+    pub(crate) fn request_count(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Instant, String)>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+    }
+}
+
+fn options(namespace: &str) -> Options {
+    Options {
+        scope: Scope::Namespaces(vec![namespace.to_owned()]),
+        sidecar_image: SIDECAR_IMAGE.into(),
+        sync_image: SYNC_IMAGE.into(),
+        image_pull_policy: "IfNotPresent".into(),
+        image_pull_secrets: Vec::new(),
+        allow_insecure_git_urls: false,
+        concurrency: 4,
+    }
+}
