@@ -199,7 +199,7 @@ pub struct RuntimeConfigSourceStatus {
 }
 
 /// What is served of one branch by one Store.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BranchStatus {
     /// The branch.
@@ -263,6 +263,14 @@ pub struct FileError {
     pub at: String,
     /// What is wrong there.
     pub message: String,
+}
+
+impl BranchStatus {
+    /// A branch and Store of which nothing is known.
+    #[must_use]
+    pub fn new(name: &str, store: &str) -> Self {
+        Self { name: name.to_owned(), store: store.to_owned(), ..Self::default() }
+    }
 }
 
 impl SourceSchema {

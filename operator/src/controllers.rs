@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::options::Scope;
-use crate::{namespace, store};
+use crate::{namespace, source, store};
 
 /// Runs until `shutdown`; reconciles under way are finished first.
 pub async fn run_controllers(context: Arc<Context>, shutdown: CancellationToken) {
@@ -17,9 +17,10 @@ pub async fn run_controllers(context: Arc<Context>, shutdown: CancellationToken)
     };
     let controllers = scopes.into_iter().flat_map(|scope: Option<String>| {
         let context = || Arc::clone(&context);
-        let all: [BoxFuture<'static, ()>; 2] = [
+        let all: [BoxFuture<'static, ()>; 3] = [
             store::run(context(), scope.clone(), shutdown.clone()).boxed(),
-            namespace::run(context(), scope, shutdown.clone()).boxed(),
+            namespace::run(context(), scope.clone(), shutdown.clone()).boxed(),
+            source::run(context(), scope, shutdown.clone()).boxed(),
         ];
         all
     });

@@ -10,6 +10,7 @@ pub mod kubernetes;
 pub mod namespace;
 pub mod options;
 pub mod process;
+pub mod source;
 pub mod store;
 
 pub use context::Context;

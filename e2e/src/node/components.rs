@@ -4,7 +4,9 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use super::archive::BUSYBOX;
-use super::layout::{API_PORT, AUDIT_LOG, AUDIT_POLICY, KUBECONFIG, NODE_NAME, PKI, POD_RANGE, STATE};
+use super::layout::{
+    API_PORT, AUDIT_LOG, AUDIT_POLICY, KUBECONFIG, NODE_NAME, PKI, POD_RANGE, STATE,
+};
 use super::settings::{file, user_file};
 use crate::process::{ApiServer, NODE_ADDRESS, Process, SERVICE_RANGE, etcd};
 

@@ -21,8 +21,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-pub use layout::{AUDIT_LOG, CONTAINERD_SOCKET};
 pub use archive::{ArchiveError, BUSYBOX, write_busybox_as};
+pub use layout::{AUDIT_LOG, CONTAINERD_SOCKET};
 pub use mounts::MountError;
 
 use crate::command::{CommandError, output};

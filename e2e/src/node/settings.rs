@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::archive::PAUSE;
 use super::layout::{
-    API_PORT, AUDIT_POLICY, CNI, CONTAINERD_SOCKET, DNS_ADDRESS, DNS_PORT, KUBECONFIG, NODE_NAME, PKI, STATE,
-    VOLUMES,
+    API_PORT, AUDIT_POLICY, CNI, CONTAINERD_SOCKET, DNS_ADDRESS, DNS_PORT, KUBECONFIG, NODE_NAME,
+    PKI, STATE, VOLUMES,
 };
 use crate::kubeconfig::kubeconfig;
 use crate::pki::{Authority, PkiError, write_api_server_files, write_private};

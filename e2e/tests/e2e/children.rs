@@ -27,7 +27,8 @@ fn a_deleted_child_comes_back_and_the_data_is_there() {
         namespace.kubectl(&["delete", child]);
         eventually(&format!("{child} comes back"), SOON, || {
             let after = stores::uid(&namespace.try_get(child)?);
-            if after == before { Err("it is still the old one") } else { Ok(()) }.map_err(str::to_owned)
+            if after == before { Err("it is still the old one") } else { Ok(()) }
+                .map_err(str::to_owned)
         });
         let caller = stores::ready(&namespace, "demo");
         let found = eventually(&format!("it serves after {child} was deleted"), SOON, || {

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::support::namespace::Namespace;
-use crate::support::stores::{self, TOKEN};
 use crate::support::release;
+use crate::support::stores::{self, TOKEN};
 
 /// The image that `examples/cluster/try/app.yaml` names.
 const CURL: &str = "docker.io/curlimages/curl:8.17.0";
@@ -59,7 +59,11 @@ fn a_pod_creates_and_patches_by_the_services_name_and_wrong_tokens_are_refused()
         let url = format!("{url}/run-stores/nightly");
         let body = json!({"run": run}).to_string();
         let json = "Content-Type: application/json";
-        curl(&namespace, token, &["-X", "PUT", "-H", "If-None-Match: *", "-H", json, "-d", &body, &url])
+        curl(
+            &namespace,
+            token,
+            &["-X", "PUT", "-H", "If-None-Match: *", "-H", json, "-d", &body, &url],
+        )
     };
     // Under its full name, and as a pod of the same namespace may call it.
     let (status, said) = create(&name, "wrong-0123456789abcdef", 1);

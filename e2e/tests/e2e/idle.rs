@@ -25,9 +25,10 @@ fn nothing_is_written_in_an_idle_minute() {
     namespace.apply(&source.replace("interval: 1m", "interval: 24h"));
     namespace.wait("Ready", "runtimeconfigsource/etl");
     // And one that cannot get ready.
-    namespace.apply(
-        &stores::manifest("stuck", &serde_json::json!({"auth": {"tokensSecretRef": {"name": "nobody"}}})),
-    );
+    namespace.apply(&stores::manifest(
+        "stuck",
+        &serde_json::json!({"auth": {"tokensSecretRef": {"name": "nobody"}}}),
+    ));
 
     // What went before is over once nothing was written for a while.
     eventually("the operator comes to rest", SETTLED_WITHIN, || {
@@ -37,7 +38,10 @@ fn nothing_is_written_in_an_idle_minute() {
         if new.is_empty() { Ok(()) } else { Err(new.join("\n")) }
     });
     let before = operator_writes();
-    assert!(before.iter().any(|write| write.contains("/demo")), "no write was recorded: {before:?}");
+    assert!(
+        before.iter().any(|write| write.contains("/demo")),
+        "no write was recorded: {before:?}"
+    );
     std::thread::sleep(IDLE);
     let written = operator_writes().split_off(before.len());
     assert!(written.is_empty(), "written in an idle minute:\n{}", written.join("\n"));

@@ -108,12 +108,17 @@ fn what_was_acknowledged_is_there_after_kills() {
             .iter()
             .filter(|(key, number)| found[key.as_str()] != json!(number))
             .collect();
-        assert!(lost.is_empty(), "of writer {writer}, these were acknowledged and are gone: {lost:?}");
+        assert!(
+            lost.is_empty(),
+            "of writer {writer}, these were acknowledged and are gone: {lost:?}"
+        );
         total += acknowledged.keys.len();
         let document = caller.get(&format!("/run-stores/writer{writer}")).unwrap();
         let holds = document.body.parse::<u64>().unwrap();
         let last = acknowledged.document.unwrap();
         assert!(holds >= last, "writer {writer} was told {last} and finds {holds}");
     }
-    println!("{total} keys acknowledged over {KILLS} kills and {FORCED_DELETIONS} forced deletions");
+    println!(
+        "{total} keys acknowledged over {KILLS} kills and {FORCED_DELETIONS} forced deletions"
+    );
 }

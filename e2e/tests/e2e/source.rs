@@ -40,7 +40,11 @@ fn told(namespace: &Namespace, revision: &str) {
         let found = branch(namespace);
         let source = namespace.try_get("runtimeconfigsource/etl")?;
         let ready = condition(&source, "Ready").is_some_and(|ready| ready["status"] == "True");
-        if found["revision"] == revision && ready { Ok(()) } else { Err(source["status"].to_string()) }
+        if found["revision"] == revision && ready {
+            Ok(())
+        } else {
+            Err(source["status"].to_string())
+        }
     });
 }
 
@@ -66,7 +70,8 @@ fn commits_are_served_as_a_whole_and_an_invalid_one_leaves_the_old_set() {
     // The first sync is not waited for.
     let first = repository.head();
     // The interval of the example would run into this test.
-    let manifest = std::fs::read_to_string(crate::support::repository("examples/cluster/source.yaml"));
+    let manifest =
+        std::fs::read_to_string(crate::support::repository("examples/cluster/source.yaml"));
     namespace.apply(&manifest.unwrap().replace("interval: 1m", "interval: 24h"));
     namespace.wait("Ready", "runtimeconfigsource/etl");
     let set = served(&caller, &first);
@@ -109,7 +114,10 @@ fn commits_are_served_as_a_whole_and_an_invalid_one_leaves_the_old_set() {
     eventually("a warning names the file and the reason", SOON, || {
         let events = namespace.events("RuntimeConfigSource", "etl");
         let told = |(reason, kind, note): &&(String, String, String)| {
-            reason == "SyncInvalid" && kind == "Warning" && note.contains(ORDERS) && note.contains("1000")
+            reason == "SyncInvalid"
+                && kind == "Warning"
+                && note.contains(ORDERS)
+                && note.contains("1000")
         };
         events.iter().find(told).map(drop).ok_or(format!("{events:?}"))
     });

@@ -46,7 +46,11 @@ fn upgrade_and_uninstall_leave_data_and_definitions_and_a_new_release_takes_them
     assert_eq!(written.status, 200, "{written:?}");
     let before = look(&namespace);
 
-    release::install(&["--set=logFormat=text", "--set=replicas=2", "--set-string=podLabels.team=a"]);
+    release::install(&[
+        "--set=logFormat=text",
+        "--set=replicas=2",
+        "--set-string=podLabels.team=a",
+    ]);
     unchanged(&namespace, &caller, &before, "by the upgrade");
     stores::ready(&namespace, "demo");
 

@@ -24,10 +24,10 @@ fn a_document_holds_exactly_the_acknowledged_writes_of_twenty_writers() {
     assert_eq!(created.status, 200, "{created:?}");
 
     let won: Vec<(String, usize)> = thread::scope(|scope| {
-        let writers: Vec<_> =
-            (0..WRITERS).map(|writer| (writer, caller.clone())).map(|(writer, caller)| {
-                scope.spawn(move || append(&caller, writer))
-            }).collect();
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| (writer, caller.clone()))
+            .map(|(writer, caller)| scope.spawn(move || append(&caller, writer)))
+            .collect();
         writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
     });
 

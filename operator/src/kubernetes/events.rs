@@ -54,7 +54,7 @@ impl Events {
         let regarding = ObjectReference { resource_version: None, ..object.object_ref(&()) };
         let event = Event {
             metadata: ObjectMeta {
-                generate_name: Some(format!("{}.", object.name_any())),
+                generate_name: Some(format!("{}-", object.name_any())),
                 namespace: Some(namespace.clone()),
                 ..ObjectMeta::default()
             },

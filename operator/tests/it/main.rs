@@ -5,5 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test helper that fails the test is one")]
 
 mod ensure;
+mod source;
+mod source_reasons;
 mod store;
 mod support;

@@ -17,7 +17,10 @@ pub(crate) fn operator_writes() -> Vec<Write> {
     });
     let operator = format!("system:serviceaccount:{NAMESPACE}:{NAME}");
     let events = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    events.filter(|event| event["user"]["username"] == *operator).filter_map(|event| write(&event)).collect()
+    events
+        .filter(|event| event["user"]["username"] == *operator)
+        .filter_map(|event| write(&event))
+        .collect()
 }
 
 fn write(event: &Value) -> Option<Write> {

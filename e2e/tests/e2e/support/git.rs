@@ -44,7 +44,8 @@ impl<'a> Repository<'a> {
 
     /// The commit of `main`.
     pub(crate) fn head(&self) -> String {
-        let ask = ["exec", "deploy/git", "--", "git", "-C", "/srv/git/etl.git", "rev-parse", "main"];
+        let ask =
+            ["exec", "deploy/git", "--", "git", "-C", "/srv/git/etl.git", "rev-parse", "main"];
         self.namespace.kubectl(&ask).trim().to_owned()
     }
 }

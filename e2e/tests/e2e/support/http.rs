@@ -58,10 +58,8 @@ impl Caller {
         headers: &[(&str, &str)],
         body: Option<String>,
     ) -> Result<Answer, String> {
-        let mut request = self
-            .client
-            .request(method, format!("{}{path}", self.base))
-            .bearer_auth(&self.token);
+        let mut request =
+            self.client.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -58,12 +58,6 @@ pub(crate) fn helm(arguments: &[&str]) -> String {
 
 fn succeeds(program: &str, arguments: &[&str]) -> String {
     let said = run(Command::new(program).args(arguments), "");
-    assert!(
-        said.success,
-        "{program} {}:\n{}{}",
-        arguments.join(" "),
-        said.stdout,
-        said.stderr
-    );
+    assert!(said.success, "{program} {}:\n{}{}", arguments.join(" "), said.stdout, said.stderr);
     said.stdout
 }

@@ -111,7 +111,9 @@ impl Namespace {
         let events = self.get("events.v1.events.k8s.io");
         let items = events["items"].as_array().unwrap().iter();
         items
-            .filter(|event| event["regarding"]["kind"] == kind && event["regarding"]["name"] == name)
+            .filter(|event| {
+                event["regarding"]["kind"] == kind && event["regarding"]["name"] == name
+            })
             .map(|event| {
                 let field = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
                 (field("reason"), field("type"), field("note"))
@@ -128,8 +130,20 @@ impl Namespace {
             &["get", own, "-o", "yaml"],
             &["describe", "pods"],
             &["get", "events", "--sort-by=.metadata.creationTimestamp"],
-            &["logs", "--all-containers", "--prefix", "--tail=40", "--selector=app.kubernetes.io/managed-by=stowage"],
-            &["logs", "--namespace", RELEASE_NAMESPACE, "--tail=80", "--selector=app.kubernetes.io/component=operator"],
+            &[
+                "logs",
+                "--all-containers",
+                "--prefix",
+                "--tail=40",
+                "--selector=app.kubernetes.io/managed-by=stowage",
+            ],
+            &[
+                "logs",
+                "--namespace",
+                RELEASE_NAMESPACE,
+                "--tail=80",
+                "--selector=app.kubernetes.io/component=operator",
+            ],
         ] {
             let said = self.try_kubectl(arguments);
             println!("$ kubectl {}\n{}{}", arguments.join(" "), said.stdout, said.stderr);

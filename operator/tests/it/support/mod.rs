@@ -4,11 +4,13 @@ mod cluster;
 mod loose;
 mod objects;
 mod operator;
+mod sources;
 mod stores;
 mod wait;
 
 pub(crate) use cluster::TestNamespace;
 pub(crate) use objects::*;
 pub(crate) use operator::{Operator, SIDECAR_IMAGE, SYNC_IMAGE};
+pub(crate) use sources::*;
 pub(crate) use stores::*;
 pub(crate) use wait::{eventually, eventually_some};
