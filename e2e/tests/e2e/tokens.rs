@@ -71,8 +71,9 @@ fn a_token_is_rotated_without_a_lost_request_or_a_restart() {
             if now > written + 10 { Ok(()) } else { Err(format!("{now} writes")) }
         });
 
-        // `kubectl apply` takes away what the Secret no longer lists.
-        namespace.apply(&tokens(&[("next", NEXT)]));
+        // As `kubectl edit` does. `kubectl apply` would leave a key that was once in `stringData`.
+        let remove = json!({"data": {"admin": null}}).to_string();
+        namespace.kubectl(&["patch", "secret/demo-tokens", "--type=merge", "--patch", &remove]);
         let refused = wait_for_status(&old, 401);
         let written = done_new.load(Ordering::Relaxed);
         eventually("the new token is good when it is alone", WITHIN, || {

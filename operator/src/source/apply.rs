@@ -61,9 +61,12 @@ impl<'a> Applier<'a> {
                 Ok(Some(Problem::change("NameTaken", error.to_string())))
             }
             Err(error @ ApplyError::Refused { .. }) => {
-                Ok(Some(Problem::change("ChildRefused", error.to_string())))
+                Ok(Some(Problem::change("Refused", error.to_string())))
             }
-            Err(error @ (ApplyError::Leaving { .. } | ApplyError::Api { .. })) => Err(error),
+            Err(error @ ApplyError::Leaving { .. }) => {
+                Ok(Some(Problem::time("Replacing", error.to_string())))
+            }
+            Err(error @ ApplyError::Api { .. }) => Err(error),
         }
     }
 

@@ -15,7 +15,7 @@ use super::apply::Applier;
 use super::build::build;
 use super::decide::{Decision, decide};
 use super::dereference::{dereference, live};
-use super::problem::{Problem, Remedy};
+use super::problem::Problem;
 use super::report::{BranchJobs, RunningJob, branch_jobs};
 use super::status::{BranchNow, branch_after, branch_before, status};
 use super::validate::{ValidatedBranch, validate};
@@ -148,8 +148,7 @@ fn count(before: &RuntimeConfigSourceStatus, after: &RuntimeConfigSourceStatus, 
 /// Most of what may come is watched; some is not.
 fn next_look(branches: &[BranchNow], jobs: &[BranchJobs]) -> Action {
     let in_the_way = |problem: &Problem| {
-        problem.remedy == Remedy::Change
-            && matches!(problem.reason.as_str(), "NameTaken" | "ChildRefused")
+        matches!(problem.reason.as_str(), "NameTaken" | "Refused" | "Replacing")
     };
     let starting = |job: &RunningJob| !job.started;
     if jobs.iter().flat_map(|jobs| &jobs.running).any(starting) {

@@ -5,7 +5,12 @@
 #![expect(clippy::unwrap_used, reason = "a test helper that fails the test is one")]
 
 mod ensure;
+mod events;
+mod namespace;
 mod source;
 mod source_reasons;
 mod store;
+mod store_conditions;
+mod store_tokens;
+mod store_volume;
 mod support;

@@ -1,7 +1,7 @@
 //! The life of a source.
 
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::ResourceExt;
 use serde_json::json;
 use stowage_config::SyncConfig;
@@ -18,7 +18,7 @@ async fn synced(prefix: &str) -> (TestNamespace, Operator) {
     let ns = TestNamespace::new(prefix).await;
     a_ready_store(&ns, "demo").await;
     ns.create::<RuntimeConfigSource>("etl", source(&["main"])).await;
-    let operator = ns.operator();
+    let operator = ns.operator_of_sources();
     ns.sync(Ends::With(published('a', 3))).await;
     ns.source_is("etl", "True", "Published").await;
     operator.rest().await;
@@ -30,7 +30,7 @@ async fn a_source_becomes_a_config_map_a_cron_job_and_a_job_whose_report_is_its_
     let ns = TestNamespace::new("source").await;
     a_ready_store(&ns, "demo").await;
     ns.create::<RuntimeConfigSource>("etl", source(&["main"])).await;
-    let operator = ns.operator();
+    let operator = ns.operator_of_sources();
 
     let job = ns.running_job().await;
     let cron_job = &ns.cron_jobs().await[0];
@@ -233,15 +233,11 @@ async fn changed_credentials_and_schemas_are_synced() {
     body["spec"]["auth"] = json!({"secretRef": {"name": "git"}});
     body["spec"]["schema"] = json!({"configMapRef": {"name": "schemas", "key": "runtime.json"}});
     ns.create::<RuntimeConfigSource>("etl", body).await;
-    let operator = ns.operator();
+    let operator = ns.operator_of_sources();
     ns.sync(Ends::With(published('a', 1))).await;
     ns.source_is("etl", "True", "Published").await;
 
-    ns.patch::<k8s_openapi::api::core::v1::Secret>(
-        "git",
-        json!({"stringData": {"bearerToken": "n3w"}}),
-    )
-    .await;
+    ns.patch::<Secret>("git", json!({"stringData": {"bearerToken": "n3w"}})).await;
     ns.sync(Ends::With(published('b', 1))).await;
     operator.rest().await;
     let schema = |data| json!({"data": data});
@@ -271,7 +267,7 @@ async fn nothing_is_written_for_a_source_that_is_as_it_should_be() {
     operator.rest().await;
     assert_eq!(operator.writes()[before..], [] as [String; 0]);
     drop(operator);
-    let again = ns.operator();
+    let again = ns.operator_of_sources();
     again.rest().await;
     assert_eq!(again.writes(), [] as [String; 0], "a new operator finds everything done");
 }
@@ -283,7 +279,7 @@ async fn an_operator_that_is_killed_in_the_middle_goes_on_without_a_second_sync(
     ns.create::<RuntimeConfigSource>("etl", source(&["main", "dev", "release/1.2"])).await;
     // Each is killed after another number of requests.
     for requests in [12, 16, 20, 24, 28, 32] {
-        let operator = ns.operator();
+        let operator = ns.operator_of_sources();
         let asked = async || operator.request_count();
         let idle = async || (operator.request_count(), ns.jobs().await.len());
         if ns.jobs().await.len() < 3 {
@@ -293,7 +289,7 @@ async fn an_operator_that_is_killed_in_the_middle_goes_on_without_a_second_sync(
         }
         operator.kill();
     }
-    let operator = ns.operator();
+    let operator = ns.operator_of_sources();
     let jobs = ns.running_jobs(3).await;
     operator.rest().await;
     operator.kill();
@@ -301,7 +297,7 @@ async fn an_operator_that_is_killed_in_the_middle_goes_on_without_a_second_sync(
     for job in &jobs {
         ns.finish(job, Ends::With(published('a', 1))).await;
     }
-    let operator = ns.operator();
+    let operator = ns.operator_of_sources();
     ns.source_is("etl", "True", "Published").await;
     operator.rest().await;
     assert_eq!(ns.jobs().await.len(), 3, "one sync for each branch");
@@ -314,7 +310,7 @@ async fn a_job_that_is_removed_before_it_ended_comes_back() {
     let ns = TestNamespace::new("lost").await;
     a_ready_store(&ns, "demo").await;
     ns.create::<RuntimeConfigSource>("etl", source(&["main"])).await;
-    let operator = ns.operator();
+    let operator = ns.operator_of_sources();
     let job = ns.running_job().await;
     operator.rest().await;
     ns.delete_job(&job.name_any()).await;
@@ -350,7 +346,7 @@ async fn a_branch_that_is_taken_out_goes_and_the_others_stay() {
     let ns = TestNamespace::new("branches").await;
     a_ready_store(&ns, "demo").await;
     ns.create::<RuntimeConfigSource>("etl", source(&["main", "dev"])).await;
-    let operator = ns.operator();
+    let operator = ns.operator_of_sources();
     let jobs = ns.running_jobs(2).await;
     let of = |branch: &str| {
         let job = jobs.iter().find(|job| job.annotations()["stowage.dev/branch"] == branch);
@@ -402,7 +398,7 @@ async fn a_source_that_does_not_parse_does_not_stop_the_others() {
     a_ready_store(&ns, "demo").await;
     ns.create_loose::<RuntimeConfigSource>("broken", json!({"repoId": 7})).await;
     ns.create::<RuntimeConfigSource>("etl", source(&["main"])).await;
-    let operator = ns.operator();
+    let operator = ns.operator_of_sources();
     ns.sync(Ends::With(published('a', 3))).await;
     ns.source_is("etl", "True", "Published").await;
     let broken = eventually(
@@ -423,7 +419,7 @@ async fn one_branch_goes_to_two_stores_and_each_is_told_apart() {
     let mut body = source(&["main", "main"]);
     body["spec"]["branches"][1]["storeRef"]["name"] = json!("lake");
     ns.create::<RuntimeConfigSource>("etl", body).await;
-    let _operator = ns.operator();
+    let _operator = ns.operator_of_sources();
     let jobs = ns.running_jobs(2).await;
     let lake = jobs.iter().find(|job| json!(job).to_string().contains("lake-publisher")).unwrap();
     let demo = jobs.iter().find(|job| job.name_any() != lake.name_any()).unwrap();
@@ -437,4 +433,26 @@ async fn one_branch_goes_to_two_stores_and_each_is_told_apart() {
     assert!(message.starts_with("Branch main into lake: said of PublishFailed"), "{message}");
     assert_eq!(ns.source_condition("etl", "Fetched").await.0, "True");
     assert_eq!(ns.source_condition("etl", "Published").await.0, "False");
+}
+
+#[tokio::test]
+async fn a_source_and_its_store_made_at_once_find_each_other() {
+    let ns = TestNamespace::new("together").await;
+    let operator = ns.operator();
+    ns.create::<RuntimeConfigSource>("etl", source(&["main"])).await;
+    a_store(&ns, "demo").await;
+    serve(&ns, "demo").await;
+    let job = ns.running_job().await;
+    let volumes = job.spec.as_ref().unwrap().template.spec.as_ref().unwrap().volumes.as_ref();
+    let secret = volumes.unwrap().iter().find_map(|volume| volume.secret.as_ref()).unwrap();
+    let publisher: Secret = ns.get(secret.secret_name.as_ref().unwrap()).await;
+    let key = &secret.items.as_ref().unwrap()[0].key;
+    let token = secret_value(&publisher, key).expect("the Store's Secret has the key");
+    assert!(token.len() >= 32, "a token of {} characters", token.len());
+    ns.finish(&job, Ends::With(published('a', 3))).await;
+    ns.source_is("etl", "True", "Published").await;
+    operator.rest().await;
+    let writes = operator.writes().len();
+    operator.rest().await;
+    assert_eq!(operator.writes().len(), writes);
 }

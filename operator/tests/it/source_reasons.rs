@@ -16,7 +16,7 @@ async fn rests(ns: &TestNamespace) -> bool {
 async fn a_store_that_is_missing_not_ready_or_without_the_contract_is_told_and_then_synced_into() {
     let ns = TestNamespace::new("no-store").await;
     ns.create::<RuntimeConfigSource>("etl", source(&["main"])).await;
-    let operator = ns.operator();
+    let operator = ns.operator_of_sources();
     let message = ns.source_is("etl", "False", "StoreMissing").await;
     assert!(message.contains("no Store demo"), "{message}");
     assert_eq!(ns.source_condition("etl", "Stalled").await.1, "StoreMissing");
@@ -59,7 +59,7 @@ async fn a_missing_secret_and_a_missing_schema_are_told_and_then_it_goes_on() {
     body["spec"]["auth"] = json!({"secretRef": {"name": "git"}});
     body["spec"]["schema"] = json!({"configMapRef": {"name": "schemas", "key": "runtime.json"}});
     ns.create::<RuntimeConfigSource>("etl", body).await;
-    let operator = ns.operator();
+    let operator = ns.operator_of_sources();
     let message = ns.source_is("etl", "False", "SecretMissing").await;
     assert!(message.contains("no Secret git") && message.contains("bearerToken"), "{message}");
     ns.create_secret("git", &[("bearerToken", "t0ken")]).await;
@@ -84,7 +84,7 @@ async fn an_insecure_url_is_refused_before_any_job() {
     let mut body = source(&["main"]);
     body["spec"]["url"] = json!("http://git.example/data/etl.git");
     ns.create::<RuntimeConfigSource>("etl", body).await;
-    let operator = ns.operator();
+    let operator = ns.operator_of_sources();
     let message = ns.source_is("etl", "False", "UrlRefused").await;
     assert!(message.contains("use https:// or ssh://"), "{message}");
     operator.rest().await;
@@ -100,7 +100,7 @@ async fn a_child_that_belongs_to_somebody_else_is_told_and_left_alone() {
     let ns = TestNamespace::new("taken").await;
     a_ready_store(&ns, "demo").await;
     ns.create::<RuntimeConfigSource>("etl", source(&["main"])).await;
-    let operator = ns.operator();
+    let operator = ns.operator_of_sources();
     ns.sync(Ends::With(published('a', 1))).await;
     ns.source_is("etl", "True", "Published").await;
     operator.stop().await;
@@ -113,7 +113,7 @@ async fn a_child_that_belongs_to_somebody_else_is_told_and_left_alone() {
         }}}},
     });
     let theirs = ns.create::<CronJob>(&ours.name_any(), json!({"spec": spec})).await;
-    let operator = ns.operator();
+    let operator = ns.operator_of_sources();
     let message = ns.source_is("etl", "False", "NameTaken").await;
     assert!(message.contains(&ours.name_any()) && message.contains("somebody else"), "{message}");
     operator.rest().await;
@@ -131,10 +131,11 @@ async fn what_a_sync_reports_is_told_with_its_stage() {
     let ns = TestNamespace::new("reported").await;
     a_ready_store(&ns, "demo").await;
     ns.create::<RuntimeConfigSource>("etl", source(&["main"])).await;
-    let _operator = ns.operator();
+    let _operator = ns.operator_of_sources();
     let commit = "b".repeat(40);
     // Outcome, reason, commit; then Fetched, Validated, Published, and which of the two is true.
-    let table: &[(&str, &str, Option<&str>, [&str; 3], &str)] = &[
+    type Case<'a> = (&'a str, &'a str, Option<&'a str>, [&'a str; 3], &'a str);
+    let table: &[Case<'_>] = &[
         ("Failed", "AuthenticationFailed", None, ["False", "", ""], "Stalled"),
         ("Failed", "Unreachable", None, ["False", "", ""], "Reconciling"),
         ("Failed", "TimedOut", None, ["False", "", ""], "Reconciling"),
@@ -171,7 +172,7 @@ async fn a_sync_that_ends_without_a_report_is_told_all_the_same() {
     let ns = TestNamespace::new("silent").await;
     a_ready_store(&ns, "demo").await;
     ns.create::<RuntimeConfigSource>("etl", source(&["main"])).await;
-    let operator = ns.operator();
+    let operator = ns.operator_of_sources();
     let ended = |reason: &str, code: i32| json!({"exitCode": code, "reason": reason});
     let table: Vec<(Ends, &str, &str)> = vec![
         (Ends::Without(ended("OOMKilled", 137)), "OutOfMemory", "maxRepositoryBytes"),
@@ -221,7 +222,7 @@ async fn a_sync_that_does_not_start_is_told_while_it_waits() {
         let ns = TestNamespace::new("starting").await;
         a_ready_store(&ns, "demo").await;
         ns.create::<RuntimeConfigSource>("etl", source(&["main"])).await;
-        let operator = ns.operator();
+        let operator = ns.operator_of_sources();
         let job = ns.running_job().await;
         ns.start_sync(&job, status).await;
         let message = ns.source_is("etl", "False", reason).await;
@@ -237,7 +238,7 @@ async fn what_events_alone_tell_is_told_too() {
     let ns = TestNamespace::new("mounts").await;
     a_ready_store(&ns, "demo").await;
     ns.create::<RuntimeConfigSource>("etl", source(&["main"])).await;
-    let operator = ns.operator();
+    let operator = ns.operator_of_sources();
     let job = ns.running_job().await;
     let event = async |kind: &str, name: &str, uid: Option<String>, reason: &str, message: &str| {
         let body = json!({
@@ -249,7 +250,7 @@ async fn what_events_alone_tell_is_told_too() {
     };
     event("Job", &job.name_any(), job.uid(), "FailedCreate", "exceeded quota: pods").await;
     drop(operator);
-    let operator = ns.operator();
+    let operator = ns.operator_of_sources();
     let message = ns.source_is("etl", "False", "PodRefused").await;
     assert!(message.contains("exceeded quota"), "{message}");
 
@@ -257,7 +258,7 @@ async fn what_events_alone_tell_is_told_too() {
     event("Pod", &pod.name_any(), pod.uid(), "FailedMount", "secret \"demo-publisher\" not found")
         .await;
     drop(operator);
-    let _operator = ns.operator();
+    let _operator = ns.operator_of_sources();
     let message = ns.source_is("etl", "False", "FilesMissing").await;
     assert!(message.contains("demo-publisher"), "{message}");
     let _: Vec<Job> = ns.jobs().await;

@@ -124,29 +124,26 @@ impl Namespace {
     fn report(&self) {
         println!("--- what is in the namespace {}", self.name);
         let own = "stores,storenamespaces,runtimeconfigsources";
-        let all = format!("all,persistentvolumeclaims,configmaps,{own}");
+        let all = format!("pods,services,statefulsets,jobs,cronjobs,persistentvolumeclaims,{own}");
+        let managed = "--selector=app.kubernetes.io/managed-by=stowage";
         for arguments in [
             &["get", &all, "-o", "wide"][..],
-            &["get", own, "-o", "yaml"],
-            &["describe", "pods"],
+            &["get", own, "-o", "jsonpath={range .items[*]}{.kind} {.status}{'\\n'}{end}"],
             &["get", "events", "--sort-by=.metadata.creationTimestamp"],
-            &[
-                "logs",
-                "--all-containers",
-                "--prefix",
-                "--tail=40",
-                "--selector=app.kubernetes.io/managed-by=stowage",
-            ],
-            &[
-                "logs",
-                "--namespace",
-                RELEASE_NAMESPACE,
-                "--tail=80",
-                "--selector=app.kubernetes.io/component=operator",
-            ],
+            &["logs", "--all-containers", "--prefix", "--tail=20", managed],
         ] {
             let said = self.try_kubectl(arguments);
             println!("$ kubectl {}\n{}{}", arguments.join(" "), said.stdout, said.stderr);
+        }
+        println!("$ what the operator logged about it, and its last lines");
+        let operator = "--selector=app.kubernetes.io/component=operator";
+        let release = ["logs", "--namespace", RELEASE_NAMESPACE, operator, "--tail=-1"];
+        let log = self.try_kubectl(&release).stdout;
+        let lines: Vec<&str> = log.lines().collect();
+        let last = lines.len().saturating_sub(5);
+        let about = |(number, line): &(usize, &&str)| *number >= last || line.contains(&self.name);
+        for (_, line) in lines.iter().enumerate().filter(about) {
+            println!("{line}");
         }
     }
 }

@@ -57,6 +57,11 @@ impl TestNamespace {
     pub(crate) fn operator(&self) -> Operator {
         Operator::start(self.plane.config_as(OPERATOR_USER), &self.name)
     }
+
+    /// As [`Self::operator`], with the controller of sources alone.
+    pub(crate) fn operator_of_sources(&self) -> Operator {
+        Operator::start_sources(self.plane.config_as(OPERATOR_USER), &self.name)
+    }
 }
 
 async fn prepare(plane: &ControlPlane) {

@@ -27,11 +27,12 @@ impl TestNamespace {
                 let mut probe = self.loose_object::<K>("probe", json!({"surprise": 1}));
                 probe.metadata.namespace = Some(self.name.clone());
                 let dry = PostParams { dry_run: true, ..PostParams::default() };
-                self.loose::<K>().create(&dry, &probe).await.map_err(|error| error.to_string())
+                self.loose::<K>().create(&dry, &probe).await.err().map(|error| error.to_string())
             },
-            Result::is_ok,
+            Option::is_none,
         )
-        .await;
+        .await
+        .unwrap();
     }
 
     pub(crate) async fn create_loose<K: Object>(&self, name: &str, spec: Value) {

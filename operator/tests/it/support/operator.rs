@@ -29,6 +29,26 @@ pub(crate) struct Operator {
 impl Operator {
     /// Runs all controllers on one namespace, as the user of the configuration.
     pub(crate) fn start(config: Config, namespace: &str) -> Self {
+        Self::start_with(config, namespace, run_controllers)
+    }
+
+    /// As [`Self::start`], with the controller of sources alone: their tests say themselves how
+    /// Stores are.
+    pub(crate) fn start_sources(config: Config, namespace: &str) -> Self {
+        let scope = Some(namespace.to_owned());
+        Self::start_with(config, namespace, |context, shutdown| {
+            stowage_operator::source::run(context, scope, shutdown)
+        })
+    }
+
+    fn start_with<R>(
+        config: Config,
+        namespace: &str,
+        run: impl FnOnce(Arc<Context>, CancellationToken) -> R,
+    ) -> Self
+    where
+        R: Future<Output = ()> + Send + 'static,
+    {
         let requests = Requests::default();
         let log = Arc::clone(&requests);
         let layer = MapRequestLayer::new(move |request: http::Request<Body>| {
@@ -39,7 +59,7 @@ impl Operator {
         let client = ClientBuilder::try_from(config).unwrap().with_layer(&layer).build();
         let context = Arc::new(Context::new(client, options(namespace)));
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(run_controllers(context, shutdown.clone()));
+        let task = tokio::spawn(run(context, shutdown.clone()));
         Self { shutdown, task: Some(task), requests }
     }
 

@@ -1,7 +1,9 @@
 //! Stores, and what the controller manager and the kubelet would do for them.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::{Value, json};
 use stowage_crds::Store;
@@ -52,6 +54,20 @@ pub(crate) async fn start_pod(ns: &TestNamespace, store: &str, status: Value) ->
     pod["metadata"]["creationTimestamp"].take();
     ns.create::<Pod>(&name, pod).await;
     ns.patch_status(&name, status).await
+}
+
+impl TestNamespace {
+    /// Removes what a deleted Store owned, as the garbage collector would.
+    pub(crate) async fn collect_garbage(&self, store: &str) {
+        for secret in ["server-tokens", "publisher", "admin"] {
+            self.delete::<Secret>(&format!("{store}-{secret}")).await;
+        }
+        self.delete::<ServiceAccount>(store).await;
+        self.delete::<ConfigMap>(&format!("{store}-config")).await;
+        self.delete::<Service>(store).await;
+        self.delete::<Service>(&format!("{store}-headless")).await;
+        self.delete::<StatefulSet>(store).await;
+    }
 }
 
 /// The reason of `Ready`.

@@ -1,0 +1,113 @@
+//! StoreNamespaces: the credentials that an application mounts.
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use serde_json::{Value, json};
+use stowage_config::{SidecarConfig, Token};
+use stowage_crds::{Store, StoreNamespace};
+
+use crate::support::{
+    TestNamespace, a_store, eventually, eventually_some, secret_value, serve, wait_for_reason,
+};
+
+async fn a_tenant(ns: &TestNamespace, name: &str, spec: Value) {
+    let mut whole = json!({"storeRef": {"name": "demo"}, "contract": "kv"});
+    for (field, value) in spec.as_object().unwrap() {
+        whole[field] = value.clone();
+    }
+    ns.create::<StoreNamespace>(name, json!({"spec": whole})).await;
+}
+
+#[tokio::test]
+async fn a_namespace_gets_credentials_of_its_own() {
+    let ns = TestNamespace::new("tenant").await;
+    let operator = ns.operator();
+    a_tenant(&ns, "cart", json!({"quota": {"maxKeys": 10}, "name": "a+b"})).await;
+    let (_, message) = wait_for_reason::<StoreNamespace>(&ns, "cart", "StoreMissing").await;
+    assert!(message.contains("Store demo"), "{message}");
+
+    a_store(&ns, "demo").await;
+    wait_for_reason::<StoreNamespace>(&ns, "cart", "StoreNotReady").await;
+    let secret: Secret = eventually_some("the credentials are there before the store serves", {
+        async || ns.find::<Secret>("cart-stowage").await
+    })
+    .await;
+    serve(&ns, "demo").await;
+    wait_for_reason::<StoreNamespace>(&ns, "cart", "Bound").await;
+    assert_eq!(secret.type_.as_deref(), Some("servicebinding.io/stowage"));
+    let value = |key: &str| secret_value(&secret, key).unwrap();
+    let url = format!("http://demo.{}.svc:8080", ns.name);
+    assert_eq!(value("uri"), format!("{url}/api/storage?ns=a%2Bb"));
+    assert_eq!(value("host"), format!("demo.{}.svc", ns.name));
+    let server: Secret = ns.get("demo-server-tokens").await;
+    let token = Token::parse(&secret_value(&server, "stowage.namespace.cart").unwrap()).unwrap();
+    assert_eq!(value("token"), token.value);
+    let status = ns.get::<StoreNamespace>("cart").await.status.unwrap();
+    assert_eq!(status.binding.unwrap().name, "cart-stowage");
+    assert!(status.observed_generation.is_some());
+
+    let config: ConfigMap = ns.get("demo-config").await;
+    let config: SidecarConfig =
+        serde_saphyr::from_str(&config.data.unwrap()["sidecar.yaml"]).unwrap();
+    let quota = config.namespaces.iter().find(|quota| quota.name == "a+b");
+    assert_eq!(quota.and_then(|quota| quota.max_keys), Some(10), "{:?}", config.namespaces);
+    operator.rest().await;
+    operator.stop().await;
+
+    let second = ns.operator();
+    second.rest().await;
+    assert_eq!(second.writes(), Vec::<String>::new(), "nothing had changed");
+}
+
+#[tokio::test]
+async fn credentials_that_are_touched_are_put_back_and_follow_new_tokens() {
+    let ns = TestNamespace::new("tenant").await;
+    let _operator = ns.operator();
+    a_store(&ns, "demo").await;
+    a_tenant(&ns, "cart", json!({})).await;
+    let token = async || {
+        ns.find::<Secret>("cart-stowage").await.and_then(|secret| secret_value(&secret, "token"))
+    };
+    let first = eventually_some("there is a token", token).await;
+    ns.patch::<Secret>("cart-stowage", json!({"stringData": {"token": "edited"}})).await;
+    eventually("it is put back", token, |now| now.as_ref() == Some(&first)).await;
+    ns.delete::<Secret>("cart-stowage").await;
+    eventually("it comes back", token, |now| now.as_ref() == Some(&first)).await;
+    ns.delete::<Secret>("demo-server-tokens").await;
+    eventually("it follows a new one", token, |now| now.as_ref().is_some_and(|now| *now != first))
+        .await;
+}
+
+#[tokio::test]
+async fn what_keeps_credentials_from_being_made_is_told() {
+    let ns = TestNamespace::new("tenant").await;
+    let _operator = ns.operator();
+    let volume = json!({"volume": {"size": "1Gi"}});
+    let spec = json!({"spec": {"backend": volume, "contracts": ["runStore"]}});
+    ns.create::<Store>("demo", spec).await;
+    a_tenant(&ns, "cart", json!({})).await;
+    let (_, message) = wait_for_reason::<StoreNamespace>(&ns, "cart", "ContractNotServed").await;
+    assert!(message.contains("does not serve kv"), "{message}");
+    assert!(ns.find::<Secret>("cart-stowage").await.is_none());
+
+    ns.create_secret("ci-stowage", &[("token", "theirs-0123456789abcdef")]).await;
+    a_tenant(&ns, "ci", json!({"contract": "runStore"})).await;
+    let (_, message) = wait_for_reason::<StoreNamespace>(&ns, "ci", "NameTaken").await;
+    assert!(message.contains("Secret ci-stowage"), "{message}");
+    let theirs: Secret = ns.get("ci-stowage").await;
+    assert_eq!(secret_value(&theirs, "token").as_deref(), Some("theirs-0123456789abcdef"));
+}
+
+/// Another Secret of that name, which nobody made for this Store, hands out nothing.
+#[tokio::test]
+async fn a_token_that_the_operator_did_not_make_is_not_handed_on() {
+    let ns = TestNamespace::new("tenant").await;
+    let theirs = r#"{"token":"theirs-0123456789abcdef","access":"readWrite"}"#;
+    ns.create_secret("demo-server-tokens", &[("stowage.namespace.cart", theirs)]).await;
+    let operator = ns.operator();
+    a_store(&ns, "demo").await;
+    a_tenant(&ns, "cart", json!({})).await;
+    wait_for_reason::<Store>(&ns, "demo", "NameTaken").await;
+    wait_for_reason::<StoreNamespace>(&ns, "cart", "StoreNotReady").await;
+    operator.rest().await;
+    assert!(ns.find::<Secret>("cart-stowage").await.is_none());
+}

@@ -1,0 +1,128 @@
+//! The volume: who owns it, and how it grows.
+
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::Api;
+use kube::api::PostParams;
+use serde_json::json;
+use stowage_crds::Store;
+
+use crate::support::{
+    TestNamespace, a_store, bind, eventually, eventually_some, serve, wait_for_reason,
+};
+
+async fn asked(ns: &TestNamespace) -> String {
+    let claim = json!(ns.get::<PersistentVolumeClaim>("demo-data").await);
+    claim["spec"]["resources"]["requests"]["storage"].as_str().unwrap().to_owned()
+}
+
+/// Makes a StorageClass of this test's own.
+async fn class(ns: &TestNamespace, grows: bool) -> String {
+    let name = format!("{}-{grows}", ns.name);
+    let class: StorageClass = serde_json::from_value(json!({
+        "metadata": {"name": name}, "provisioner": "stowage.test/none",
+        "allowVolumeExpansion": grows,
+    }))
+    .unwrap();
+    let api: Api<StorageClass> = Api::all(ns.admin.clone());
+    api.create(&PostParams::default(), &class).await.unwrap();
+    name
+}
+
+async fn a_store_of_class(ns: &TestNamespace, class: &str) {
+    let volume = json!({"size": "1Gi", "storageClassName": class});
+    ns.create::<Store>("demo", json!({"spec": {"backend": {"volume": volume}}})).await;
+    serve(ns, "demo").await;
+    wait_for_reason::<Store>(ns, "demo", "Serving").await;
+}
+
+async fn grow(ns: &TestNamespace, size: &str) {
+    ns.patch::<Store>("demo", json!({"spec": {"backend": {"volume": {"size": size}}}})).await;
+}
+
+#[tokio::test]
+async fn a_volume_grows_where_its_class_lets_it() {
+    let ns = TestNamespace::new("grow").await;
+    let operator = ns.operator();
+    a_store_of_class(&ns, &class(&ns, true).await).await;
+    grow(&ns, "3G").await;
+    eventually("the claim asks for more", async || asked(&ns).await, |size| size == "3G").await;
+    bind(&ns, "demo-data").await;
+    eventually(
+        "the status has the new capacity",
+        async || ns.get::<Store>("demo").await.status.unwrap().backend.unwrap().capacity,
+        |capacity| capacity.as_deref() == Some("3G"),
+    )
+    .await;
+    wait_for_reason::<Store>(&ns, "demo", "Serving").await;
+    operator.rest().await;
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn a_volume_that_cannot_grow_is_told_and_serves_on() {
+    let ns = TestNamespace::new("grow").await;
+    let operator = ns.operator();
+    let class = class(&ns, false).await;
+    a_store_of_class(&ns, &class).await;
+    grow(&ns, "2Gi").await;
+    let (_, message) = wait_for_reason::<Store>(&ns, "demo", "VolumeGrowthRefused").await;
+    assert!(message.contains(&class) && message.contains("stays at 1Gi"), "{message}");
+    assert_eq!(asked(&ns).await, "1Gi");
+    operator.rest().await;
+    let writes = operator.writes().len();
+    operator.rest().await;
+    assert_eq!(operator.writes().len(), writes, "it is not asked for again and again");
+    // Everything else goes on.
+    ns.patch::<Store>("demo", json!({"spec": {"image": "stowage.test/other:2"}})).await;
+    eventually(
+        "the pod has the new image",
+        async || json!(ns.get::<k8s_openapi::api::apps::v1::StatefulSet>("demo").await),
+        |set| {
+            let image = &set["spec"]["template"]["spec"]["containers"][0]["image"];
+            image == "stowage.test/other:2"
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_retained_volume_that_is_larger_keeps_its_size() {
+    let ns = TestNamespace::new("keep").await;
+    let first = ns.operator();
+    ns.create::<Store>("demo", json!({"spec": {"backend": {"volume": {"size": "5Gi"}}}})).await;
+    wait_for_reason::<Store>(&ns, "demo", "VolumePending").await;
+    bind(&ns, "demo-data").await;
+    first.stop().await;
+    ns.delete::<Store>("demo").await;
+    ns.collect_garbage("demo").await;
+
+    a_store(&ns, "demo").await;
+    let _second = ns.operator();
+    wait_for_reason::<Store>(&ns, "demo", "Starting").await;
+    assert_eq!(asked(&ns).await, "5Gi");
+    let status = ns.get::<Store>("demo").await.status.unwrap();
+    assert_eq!(status.backend.unwrap().capacity.as_deref(), Some("5Gi"), "the status says so");
+}
+
+#[tokio::test]
+async fn the_deletion_policy_decides_who_owns_the_volume() {
+    let ns = TestNamespace::new("policy").await;
+    let _operator = ns.operator();
+    let volume = json!({"volume": {"size": "1Gi"}});
+    let spec = json!({"spec": {"backend": volume, "deletionPolicy": "Delete"}});
+    let store: Store = ns.create("demo", spec).await;
+    let claim = eventually_some("the claim is there", async || {
+        ns.find::<PersistentVolumeClaim>("demo-data").await
+    })
+    .await;
+    let owners = claim.metadata.owner_references.unwrap();
+    assert_eq!(Some(&owners[0].uid), store.metadata.uid.as_ref());
+    ns.patch::<Store>("demo", json!({"spec": {"deletionPolicy": "Retain"}})).await;
+    eventually(
+        "it is let go",
+        async || ns.get::<PersistentVolumeClaim>("demo-data").await.metadata.owner_references,
+        Option::is_none,
+    )
+    .await;
+}
