@@ -110,14 +110,14 @@ fn commits_are_served_as_a_whole_and_an_invalid_one_leaves_the_old_set() {
     assert_eq!(invalid["revision"], second, "the served revision");
     let error = &invalid["invalid"][0]["errors"][0];
     assert_eq!(error["at"], "/runtime/workers", "{invalid}");
-    assert!(error["message"].as_str().unwrap().contains("1000"), "{invalid}");
+    assert!(error["message"].as_str().unwrap().contains("64"), "{invalid}");
     eventually("a warning names the file and the reason", SOON, || {
         let events = namespace.events("RuntimeConfigSource", "etl");
         let told = |(reason, kind, note): &&(String, String, String)| {
             reason == "SyncInvalid"
                 && kind == "Warning"
                 && note.contains(ORDERS)
-                && note.contains("1000")
+                && note.contains("64")
         };
         events.iter().find(told).map(drop).ok_or(format!("{events:?}"))
     });

@@ -125,7 +125,7 @@ impl Namespace {
         println!("--- what is in the namespace {}", self.name);
         let own = "stores,storenamespaces,runtimeconfigsources";
         let all = format!("pods,services,statefulsets,jobs,cronjobs,persistentvolumeclaims,{own}");
-        let managed = "--selector=app.kubernetes.io/managed-by=stowage";
+        let managed = "--selector=app.kubernetes.io/name=stowage";
         for arguments in [
             &["get", &all, "-o", "wide"][..],
             &["get", own, "-o", "jsonpath={range .items[*]}{.kind} {.status}{'\\n'}{end}"],
