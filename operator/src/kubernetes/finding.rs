@@ -1,12 +1,13 @@
 //! What a reconcile found out about an object, in the form that its status tells.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::controller::Action;
-use kube::{Api, Resource};
+use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -128,6 +129,23 @@ fn sentence(text: &str) -> String {
     let first = characters.next().map(|first| first.to_uppercase().to_string());
     let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
     format!("{}{}{end}", first.unwrap_or_default(), characters.as_str())
+}
+
+/// An object as it is now; `None` where it is gone, on its way out, or another one of its name.
+///
+/// A watch tells of an object's own new status a moment late. Deciding by the old one would write
+/// the same once more, and tell it once more.
+///
+/// # Errors
+/// The API server's.
+pub async fn current<K>(api: &Api<K>, seen: &K) -> Result<Option<K>, kube::Error>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    let live = api.get_opt(&seen.name_any()).await?;
+    Ok(live.filter(|live| {
+        live.meta().uid == seen.meta().uid && live.meta().deletion_timestamp.is_none()
+    }))
 }
 
 /// Writes a whole status. What it does not say is taken out of the object's.

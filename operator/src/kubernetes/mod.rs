@@ -16,7 +16,7 @@ pub use backoff::Backoff;
 pub use compare::{canonical_bytes, holds};
 pub use condition::{ConditionType, Conditions};
 pub use events::{Events, Severity};
-pub use finding::{Finding, Verdict, write_status};
+pub use finding::{Finding, Verdict, current, write_status};
 pub use guarded::{Failure, guarded, retry};
 pub use labels::{
     COMPONENT_NAMESPACE, COMPONENT_STORE, COMPONENT_SYNC, INSTANCE, MANAGED, MANAGED_BY, labels,

@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::kubernetes::{
-    Failure, Finding, INSTANCE, Owner, ensure, guarded, in_scope, managed, metadata_in_scope,
-    retry, write_status,
+    Failure, Finding, INSTANCE, Owner, current, ensure, guarded, in_scope, managed,
+    metadata_in_scope, retry, write_status,
 };
 use crate::store::names;
 use decide::{Found, decide};
@@ -69,9 +69,9 @@ fn referring(
 }
 
 async fn reconcile(tenant: Arc<StoreNamespace>, context: &Context) -> Result<Action, Failure> {
-    if tenant.metadata.deletion_timestamp.is_some() {
-        return Ok(Action::await_change());
-    }
+    let api: Api<StoreNamespace> =
+        Api::namespaced(context.client.clone(), &tenant.namespace().unwrap_or_default());
+    let Some(tenant) = current(&api, &*tenant).await? else { return Ok(Action::await_change()) };
     let (finding, binding) = converge(&tenant, context).await?;
     let before = tenant.status.clone().unwrap_or_default();
     let generation = tenant.metadata.generation;
@@ -81,10 +81,8 @@ async fn reconcile(tenant: Arc<StoreNamespace>, context: &Context) -> Result<Act
         binding: binding.map(|name| Binding { name }).or_else(|| before.binding.clone()),
     };
     if status != before {
-        let namespace = tenant.namespace().unwrap_or_default();
-        let api: Api<StoreNamespace> = Api::namespaced(context.client.clone(), &namespace);
         write_status(&api, &tenant.name_any(), &status).await?;
-        finding.announce(&context.events, &*tenant, &before.conditions).await;
+        finding.announce(&context.events, &tenant, &before.conditions).await;
     }
     Ok(finding.action())
 }

@@ -30,7 +30,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::kubernetes::{
-    Failure, Finding, INSTANCE, guarded, in_scope, managed, metadata_in_scope, retry, write_status,
+    Failure, Finding, INSTANCE, current, guarded, in_scope, managed, metadata_in_scope, retry,
+    write_status,
 };
 use diagnose::Evidence;
 use tokens::{Tokens, random_token};
@@ -116,16 +117,14 @@ fn uses_claim(store: &Store, name: &str) -> bool {
 }
 
 async fn reconcile(store: Arc<Store>, context: &Context) -> Result<Action, Failure> {
-    if store.metadata.deletion_timestamp.is_some() {
-        return Ok(Action::await_change());
-    }
+    let api: Api<Store> =
+        Api::namespaced(context.client.clone(), &store.namespace().unwrap_or_default());
+    let Some(store) = current(&api, &*store).await? else { return Ok(Action::await_change()) };
     let (status, finding) = converge(&store, context).await?;
     let before = store.status.clone().unwrap_or_default();
     if status != before {
-        let namespace = store.namespace().unwrap_or_default();
-        let api: Api<Store> = Api::namespaced(context.client.clone(), &namespace);
         write_status(&api, &store.name_any(), &status).await?;
-        finding.announce(&context.events, &*store, &before.conditions).await;
+        finding.announce(&context.events, &store, &before.conditions).await;
     }
     Ok(finding.action())
 }
