@@ -64,14 +64,12 @@ fn of_attempt(
             if same(|branch| &branch.digest) && !recovered {
                 return None;
             }
-            let old = before.and_then(|before| before.revision.as_deref());
-            let (old, new) = (old.map(short), after.revision.as_deref().map(short));
             let files = after.files.unwrap_or_default();
-            let note = format!(
-                "Branch {name} is served by {store} at {}, before at {}: {files} configs.",
-                new.unwrap_or_default(),
-                old.unwrap_or_else(|| "none".to_owned()),
-            );
+            let noun = if files == 1 { "config" } else { "configs" };
+            let new = after.revision.as_deref().map(short).unwrap_or_default();
+            let old = before.and_then(|before| before.revision.as_deref()).map(short);
+            let old = old.map(|old| format!(" in place of {old}")).unwrap_or_default();
+            let note = format!("Branch {name} is served by {store} at {new}{old}: {files} {noun}.");
             Some(Announcement::normal("SyncPublished", note))
         }
         Ok(report) if report.outcome == Outcome::Invalid => {

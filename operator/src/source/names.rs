@@ -118,7 +118,7 @@ mod tests {
             }
             assert!(source_labels(source).values().all(|value| value.len() <= 63));
         }
-        assert_eq!(child_name("etl", "main", "demo"), "etl-32b5dde4");
+        assert_eq!(child_name("etl", "main", "demo"), "etl-6167dfff");
     }
 
     #[test]

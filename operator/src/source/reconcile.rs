@@ -90,8 +90,7 @@ fn observe(branch: &ValidatedBranch, jobs: &BranchJobs) -> BranchNow {
     }
 }
 
-/// Writes the status where it differs, then tells what changed. Tied to the version that was read:
-/// what somebody else wrote in between is looked at first.
+/// Writes the status where it differs, then tells what changed.
 async fn update_status(
     source: &RuntimeConfigSource,
     branches: &[BranchNow],
@@ -102,7 +101,9 @@ async fn update_status(
     if before == after {
         return Ok(());
     }
-    patch_status(source, &after, context).await?;
+    if !patch_status(source, &after, context).await? {
+        return Ok(());
+    }
     count(&before, &after, context);
     for told in announcements(&before, &after, branches) {
         tracing::info!(
@@ -116,11 +117,13 @@ async fn update_status(
     Ok(())
 }
 
+/// Tied to the version that was read: where somebody changed the source in between, that change
+/// wakes the next reconcile, which takes all of it into account. Says whether it was written.
 async fn patch_status(
     source: &RuntimeConfigSource,
     after: &RuntimeConfigSourceStatus,
     context: &Context,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let namespace = source.namespace().unwrap_or_default();
     let api: Api<RuntimeConfigSource> = Api::namespaced(context.client.clone(), &namespace);
     let patch = json!({
@@ -130,8 +133,11 @@ async fn patch_status(
         "status": after,
     });
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    api.patch_status(&source.name_any(), &parameters, &Patch::Apply(&patch)).await?;
-    Ok(())
+    match api.patch_status(&source.name_any(), &parameters, &Patch::Apply(&patch)).await {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn count(before: &RuntimeConfigSourceStatus, after: &RuntimeConfigSourceStatus, context: &Context) {

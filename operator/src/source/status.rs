@@ -237,3 +237,6 @@ fn served(branch: &BranchStatus, all: &[BranchStatus]) -> String {
 fn short(branch: &BranchStatus) -> String {
     branch.revision.as_deref().unwrap_or_default().chars().take(12).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,8 +64,7 @@ async fn a_source_becomes_a_config_map_a_cron_job_and_a_job_whose_report_is_its_
 
     operator.rest().await;
     let told = events(&ns).await;
-    let expected =
-        "SyncPublished: Branch main is served by demo at aaaaaaaaaaaa, before at none: 3 configs.";
+    let expected = "SyncPublished: Branch main is served by demo at aaaaaaaaaaaa: 3 configs.";
     assert_eq!(told, [expected]);
     assert_eq!(ns.jobs().await.len(), 1, "one sync for one request");
 }
@@ -99,7 +98,7 @@ async fn a_new_commit_by_the_schedule_is_told_and_nothing_else_is() {
     assert_eq!(ns.branch("etl").await.revision, Some("b".repeat(40)));
     operator.rest().await;
     let told = events(&ns).await;
-    let expected = "SyncPublished: Branch main is served by demo at bbbbbbbbbbbb, before at aaaaaaaaaaaa: 4 configs.";
+    let expected = "SyncPublished: Branch main is served by demo at bbbbbbbbbbbb in place of aaaaaaaaaaaa: 4 configs.";
     assert_eq!(told[1..], [expected]);
     // The newer Job goes first; the older one that is left over brings nothing back.
     ns.delete_job("etl-2").await;

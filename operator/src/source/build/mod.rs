@@ -70,3 +70,6 @@ impl Parts<'_> {
         self.source.suspend || stuck
     }
 }
+
+#[cfg(test)]
+mod tests;
