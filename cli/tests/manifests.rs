@@ -207,7 +207,7 @@ fn the_structure_of_a_resource() {
     expect(
         "a backend without a size",
         &store("spec:\n  backend:\n    volume: {}\n"),
-        &[("6:5: spec.backend.volume.size", "it is missing")],
+        &[("6:5: spec.backend.volume", "write size, for a volume of its own, or existingClaim")],
     );
     expect(
         "two backends",
