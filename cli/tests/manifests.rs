@@ -207,7 +207,7 @@ fn the_structure_of_a_resource() {
     expect(
         "a backend without a size",
         &store("spec:\n  backend:\n    volume: {}\n"),
-        &[("6:5: spec.backend.volume", "write size, for a volume of its own, or existingClaim")],
+        &[("6:5: spec.backend.volume", "write size, for a volume of its own")],
     );
     expect(
         "two backends",
@@ -227,7 +227,7 @@ fn the_structure_of_a_resource() {
         ),
         &[
             ("5:33: spec.backend.volume.sizes", "did you mean size?"),
-            ("6:3: spec.replicas", "there is no such field: this version knows auth, backend"),
+            ("6:3: spec.replicas", "there is no such field: this version knows affinity, auth"),
             ("7:10: spec.auth.tokenSecretRef", "did you mean tokensSecretRef?"),
             ("8:1: specs", "did you mean spec?"),
         ],
