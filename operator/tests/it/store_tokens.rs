@@ -71,8 +71,12 @@ async fn tokens_are_made_once_and_follow_the_namespaces() {
     )
     .await;
     let third = server_tokens(&ns).await;
-    let admin: Secret = ns.get("demo-admin").await;
-    assert_eq!(secret_value(&admin, "token").unwrap(), third["stowage.admin"].value);
+    eventually(
+        "the user has the new token as well",
+        async || ns.find::<Secret>("demo-admin").await.and_then(|s| secret_value(&s, "token")),
+        |token| token.as_ref() == Some(&third["stowage.admin"].value),
+    )
+    .await;
     operator.stop().await;
 }
 
