@@ -1,17 +1,18 @@
 //! One API server for all tests, and a namespace for each.
 
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleRef, Subject};
-use kube::api::{ObjectMeta, Patch, PatchParams};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
 use kube::{Api, Client};
-use stowage_e2e::ControlPlane;
+use stowage_e2e::{ControlPlane, ToolSet};
 use tokio::sync::OnceCell;
 
 use super::Operator;
 
 /// The operator's user in tests.
-pub(crate) const OPERATOR_USER: &str = "system:serviceaccount:stowage-system:stowage-operator";
-const RIGHTS: &str = include_str!("rbac.yaml");
+pub(crate) const OPERATOR_USER: &str = "system:serviceaccount:stowage-system:stowage";
+const RELEASE_NAMESPACE: &str = "stowage-system";
 
 /// A namespace that no other test has.
 pub(crate) struct TestNamespace {
@@ -64,37 +65,38 @@ impl TestNamespace {
     }
 }
 
-async fn prepare(plane: &ControlPlane) {
+async fn prepare(plane: &'static ControlPlane) {
     plane.apply_crds().await.unwrap();
-    let client = Client::try_from(plane.config()).unwrap();
-    let manager = PatchParams::apply("stowage-test").force();
-    let (namespace, account) = ("stowage-system", "stowage-operator");
-    let named = |name: &str| ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+    // Programs that block, beside a runtime that has other tests to run.
+    tokio::task::spawn_blocking(|| apply_rights(plane)).await.unwrap();
+}
 
-    let object = Namespace { metadata: named(namespace), ..Namespace::default() };
-    let api: Api<Namespace> = Api::all(client.clone());
-    api.patch(namespace, &manager, &Patch::Apply(&object)).await.unwrap();
-    let object = ServiceAccount { metadata: named(account), ..ServiceAccount::default() };
-    let api: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
-    api.patch(account, &manager, &Patch::Apply(&object)).await.unwrap();
-
-    let role: ClusterRole = serde_saphyr::from_str(RIGHTS).unwrap();
-    let api: Api<ClusterRole> = Api::all(client.clone());
-    api.patch(account, &manager, &Patch::Apply(&role)).await.unwrap();
-    let binding = ClusterRoleBinding {
-        metadata: named(account),
-        role_ref: RoleRef {
-            api_group: "rbac.authorization.k8s.io".into(),
-            kind: "ClusterRole".into(),
-            name: account.into(),
-        },
-        subjects: Some(vec![Subject {
-            kind: "ServiceAccount".into(),
-            name: account.into(),
-            namespace: Some(namespace.into()),
-            ..Subject::default()
-        }]),
-    };
-    let api: Api<ClusterRoleBinding> = Api::all(client);
-    api.patch(account, &manager, &Patch::Apply(&binding)).await.unwrap();
+/// Gives the operator's service account what the chart gives it, and nothing else.
+fn apply_rights(plane: &ControlPlane) {
+    let tools = ToolSet::ControlPlane.directory().unwrap();
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/stowage");
+    let rights = Command::new(tools.join("helm"))
+        .args(["template", "stowage"])
+        .arg(chart)
+        .args(["--namespace", RELEASE_NAMESPACE, "--kube-version", "1.33"])
+        .args(["--show-only", "templates/rbac.yaml"])
+        .args(["--show-only", "templates/serviceaccount.yaml"])
+        .output()
+        .unwrap();
+    assert!(rights.status.success(), "{}", String::from_utf8_lossy(&rights.stderr));
+    let namespace = format!(
+        "{{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{{\"name\":\"{RELEASE_NAMESPACE}\"}}}}\n"
+    );
+    let mut kubectl = Command::new(tools.join("kubectl"))
+        .arg("--kubeconfig")
+        .arg(plane.kubeconfig())
+        .args(["apply", "--server-side", "--filename", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = kubectl.stdin.take().unwrap();
+    input.write_all(&[namespace.as_bytes(), b"---\n", &rights.stdout].concat()).unwrap();
+    drop(input);
+    assert!(kubectl.wait().unwrap().success(), "the chart's rights are not applied");
 }
