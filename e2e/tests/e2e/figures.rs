@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::audit::operator_writes;
+use crate::support::audit::{operator_writes, wait_until_quiet};
 use crate::support::http::Caller;
 use crate::support::namespace::Namespace;
 use crate::support::node::Process;
@@ -51,7 +51,7 @@ fn a_store_is_there_within_seconds_and_costs_little() {
         (bound.join().unwrap(), started.elapsed())
     });
     namespace.wait("Ready", "store/demo");
-    thread::sleep(Duration::from_secs(5));
+    wait_until_quiet(Duration::from_secs(5));
     let written: Vec<String> = operator_writes().split_off(writes);
     let written: Vec<String> =
         written.into_iter().filter(|write| write.contains(&namespace.name)).collect();

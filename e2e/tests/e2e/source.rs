@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::git::Repository;
+use crate::support::git::{self, Repository};
 use crate::support::http::{Answer, Caller};
 use crate::support::namespace::{Namespace, condition};
 use crate::support::release;
@@ -72,9 +72,7 @@ fn commits_are_served_as_a_whole_and_an_invalid_one_leaves_the_old_set() {
     // The first sync is not waited for.
     let first = repository.head();
     // The interval of the example would run into this test.
-    let manifest =
-        std::fs::read_to_string(crate::support::repository("examples/cluster/source.yaml"));
-    namespace.apply(&manifest.unwrap().replace("interval: 1m", "interval: 24h"));
+    namespace.apply(&git::unscheduled_source());
     namespace.wait("Ready", "runtimeconfigsource/etl");
     let set = served(&caller, &first, SOON);
     assert_eq!(paths(&set), [ORDERS, "jobs/refunds.runtime.yaml"]);
