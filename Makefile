@@ -51,7 +51,7 @@ images: ## Build the container images, with SBOMs; scripts/images.sh has the set
 	@scripts/images.sh "$(CARGO_TARGET_DIR)/release"
 
 # Tests that need a cluster that runs pods, and run inside of it (test = false in e2e/Cargo.toml).
-CLUSTER_TESTS := node
+CLUSTER_TESTS := node e2e
 
 # Tests that need root, or programs beyond Git and curl, stand in files of these names.
 HOST_TESTS := full_disk ssh images cluster_life $(CLUSTER_TESTS)
@@ -100,10 +100,15 @@ cluster-down: ## End the cluster and remove everything of it
 	@"$(CLUSTER)" down
 
 .PHONY: e2e
-e2e: ## Run the tests that need a cluster; brings one up, and down again where it did
+e2e: ## Run the tests that need a cluster (or TEST=name); brings one up, and down again where it did
+	@scripts/need.sh git sshd ssh-keygen
 	$(BUILD_CLUSTER)
 	@$(if $(CLUSTER_NEEDS),$(MAKE) --no-print-directory images,true)
-	@scripts/e2e.sh "$(CLUSTER)" $(CLUSTER_TESTS)
+	@scripts/e2e.sh "$(CLUSTER)" $(if $(TEST),e2e -- --nocapture $(TEST),$(CLUSTER_TESTS))
+
+.PHONY: e2e-figures
+e2e-figures: ## Measure on a cluster: a Store's first answer, API writes, memory at rest
+	@$(MAKE) --no-print-directory e2e TEST=figures
 
 .PHONY: lint
 lint: ## Check formatting, clippy, dependencies and scripts

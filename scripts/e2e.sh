@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs tests inside of a cluster: `scripts/e2e.sh STOWAGE_CLUSTER_BINARY TEST…`.
+# Runs tests inside of a cluster: `scripts/e2e.sh STOWAGE_CLUSTER_BINARY TEST… [-- ARGUMENT…]`, with
+# the arguments handed on to each test's program.
 # Brings the cluster up first, and down again where it was not there before.
 set -euo pipefail
 cluster=$1
@@ -13,12 +14,17 @@ if ! "$cluster" run -- kubectl get --raw=/readyz >/dev/null 2>&1; then
 fi
 "$cluster" up
 
-# What `make images` made, pods may use. Elsewhere they come from IMAGE_REPOSITORY.
-images=${STOWAGE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stowage}/images
-if [ -z "${KUBECONFIG:-}${IMAGE_REPOSITORY:-}" ] || [ -n "${STOWAGE_CLUSTER:-}" ]; then
-  for archive in "$images"/stowage-*.tar; do
-    [ ! -e "$archive" ] || "$cluster" images import "$archive"
+# On a local cluster, pods may use what `make images` made. Elsewhere the images come from
+# IMAGE_REPOSITORY.
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$(dirname "$0")/../Cargo.toml" | head -n 1)
+export IMAGE_REPOSITORY=${IMAGE_REPOSITORY:-stowage.dev}
+if [ -z "${KUBECONFIG:-}" ] || [ -n "${STOWAGE_CLUSTER:-}" ]; then
+  images=${STOWAGE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stowage}/images
+  for name in stowage-operator stowage-sidecar stowage-sync stowage-git-server; do
+    "$cluster" images import "$images/$name.tar"
   done
+  # It has curl and a shell, and there is no registry to get this one from.
+  "$cluster" images tag "$IMAGE_REPOSITORY/stowage-git-server:$version" docker.io/curlimages/curl:8.17.0
 fi
 
 # cargo runs each test executable by way of this: inside of the node's namespaces, where its
@@ -26,7 +32,8 @@ fi
 host=$(rustc -vV | sed -n 's/^host: //p')
 runner=CARGO_TARGET_$(tr '[:lower:]-' '[:upper:]_' <<<"$host")_RUNNER
 arguments=()
-for test in "$@"; do
-  arguments+=(--test "$test")
+while [ $# -gt 0 ] && [ "$1" != -- ]; do
+  arguments+=(--test "$1")
+  shift
 done
-env "$runner=$cluster run --" cargo test --package stowage-e2e "${arguments[@]}"
+env "$runner=$cluster run --" cargo test --package stowage-e2e "${arguments[@]}" "$@"

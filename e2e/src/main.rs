@@ -78,6 +78,13 @@ enum Images {
         #[arg(required = true)]
         archives: Vec<PathBuf>,
     },
+    /// Give an image that is there another name as well
+    Tag {
+        /// Its name, such as `stowage.dev/stowage-sync:0.1.0`
+        image: String,
+        /// The other name
+        other: String,
+    },
 }
 
 /// Which cluster is meant.
@@ -136,6 +143,9 @@ fn on_local(name: &ClusterName, command: ClusterCommand) -> Result<()> {
         ClusterCommand::Run { command } => match local::run_inside(name, &command)? {},
         ClusterCommand::Images { command: Images::Import { archives } } => {
             local::import_images(name, &archives)?;
+        }
+        ClusterCommand::Images { command: Images::Tag { image, other } } => {
+            local::tag_image(name, &image, &other)?;
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::{env, io};
 
 use super::LocalError;
@@ -70,8 +70,7 @@ pub fn run_inside(name: &ClusterName, program: &[String]) -> Result<Infallible, 
 pub fn import_images(name: &ClusterName, archives: &[impl AsRef<Path>]) -> Result<(), LocalError> {
     let node = node_of(name)?;
     let tools = ToolSet::Node.directory()?;
-    let import = ["ctr", "-a", CONTAINERD_SOCKET, "-n", "k8s.io", "images", "import", "-"];
-    let import = import.map(str::to_owned);
+    let import = images(&["import", "-"]);
     for archive in archives {
         let image = archive.as_ref().display().to_string();
         let failed = |error: io::Error| LocalError::Import {
@@ -92,4 +91,27 @@ pub fn import_images(name: &ClusterName, archives: &[impl AsRef<Path>]) -> Resul
         print!("{}", String::from_utf8_lossy(&result.stdout));
     }
     Ok(())
+}
+
+/// Gives an image that is there another name as well.
+///
+/// # Errors
+/// Where the cluster does not run or has no such image.
+pub fn tag_image(name: &ClusterName, image: &str, other: &str) -> Result<(), LocalError> {
+    let node = node_of(name)?;
+    let tools = ToolSet::Node.directory()?;
+    let failed = |reason: String| LocalError::Tag { image: image.to_owned(), reason };
+    let result = command(node, &tools, &images(&["tag", "--force", image, other]))
+        .and_then(|mut command| command.stdin(Stdio::null()).output())
+        .map_err(|error| failed(error.to_string()))?;
+    if !result.status.success() {
+        return Err(failed(String::from_utf8_lossy(&result.stderr).trim_end().to_owned()));
+    }
+    Ok(())
+}
+
+/// A command line on the images that pods may use.
+fn images(arguments: &[&str]) -> Vec<String> {
+    let ctr = ["ctr", "-a", CONTAINERD_SOCKET, "-n", "k8s.io", "images"];
+    ctr.iter().chain(arguments).map(|&word| word.to_owned()).collect()
 }

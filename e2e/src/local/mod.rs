@@ -17,7 +17,7 @@ mod up;
 
 use std::io;
 
-pub use inside::{import_images, run_inside};
+pub use inside::{import_images, run_inside, tag_image};
 pub use janitor::{enter, janitor, node};
 pub use name::{ClusterName, InvalidClusterName};
 pub use up::{down, up};
@@ -76,6 +76,14 @@ pub enum LocalError {
     #[error("cannot import {image}: {reason}")]
     Import {
         /// The archive.
+        image: String,
+        /// Why.
+        reason: String,
+    },
+    /// An image could not be given another name.
+    #[error("cannot give {image} another name: {reason}")]
+    Tag {
+        /// Its name.
         image: String,
         /// Why.
         reason: String,

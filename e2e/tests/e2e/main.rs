@@ -14,6 +14,7 @@ mod idle;
 mod install;
 mod kills;
 mod operator_kills;
+mod private_source;
 mod readme;
 mod source;
 mod store;

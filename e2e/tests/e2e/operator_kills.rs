@@ -1,6 +1,5 @@
 //! The operator is killed over and over in the middle of its work, and the work gets done.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -11,65 +10,64 @@ use crate::support::kubectl::kubectl;
 use crate::support::namespace::Namespace;
 use crate::support::node::Process;
 use crate::support::release::{self, NAME, NAMESPACE};
-use crate::support::{SOON, SetOnDrop, eventually, stores};
+use crate::support::{SOON, eventually, stores};
 
 const STORES: [&str; 5] = ["one", "two", "three", "four", "five"];
+/// How long each operator leads until it is killed, in milliseconds: from before its first write to
+/// after its last.
+const LED_MS: [u64; 8] = [30, 80, 150, 250, 400, 700, 1100, 1800];
 
-/// How often the Lease has gone to another holder, and who holds it.
-fn lease() -> (u64, String) {
+/// How often the Lease has gone to another holder.
+fn lease_transitions() -> u64 {
     let text = kubectl(&["get", "lease", NAME, "--namespace", NAMESPACE, "--output=json"]);
     let lease: Value = serde_json::from_str(&text).unwrap();
-    let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned();
-    (lease["spec"]["leaseTransitions"].as_u64().unwrap_or_default(), holder)
+    lease["spec"]["leaseTransitions"].as_u64().unwrap_or_default()
 }
 
-/// Kills the operator's process at ever other moments; gives how often it met one.
-fn kill_until(stop: &AtomicBool) -> u32 {
-    let mut kills = 0;
-    // Steps that have no common rhythm with what the operator does.
-    let mut pause = 230;
-    while !stop.load(Ordering::Relaxed) {
-        thread::sleep(Duration::from_millis(pause));
-        pause = (pause * 7 + 131) % 1900 + 150;
-        for process in Process::of_pod(&release::operator_pod(), "stowage-operator") {
-            process.kill();
-            kills += 1;
-        }
-    }
-    kills
+fn kill_operator() {
+    let processes = Process::of_pod(&release::operator_pod(), "stowage-operator");
+    assert_eq!(processes.len(), 1, "the operator's processes: {processes:?}");
+    processes[0].kill();
 }
 
 #[test]
 fn stores_and_a_source_get_ready_although_the_operator_is_killed_again_and_again() {
     let _cluster = release::exclusive();
-    // So that it does not wait for the Lease of a dead one, and has time to be in the middle.
     let namespace = Namespace::create("operator-kills");
     let repository = Repository::serve(&namespace);
-    let before = lease();
-    let stop = AtomicBool::new(false);
+    namespace.apply(&stores::tokens(&[("admin", stores::TOKEN)]));
+    let mut transitions = lease_transitions();
+    kill_operator();
 
-    let kills = thread::scope(|scope| {
-        let killer = scope.spawn(|| kill_until(&stop));
-        let _stop = SetOnDrop(&stop);
-        namespace.apply(&stores::tokens(&[("admin", stores::TOKEN)]));
-        for store in STORES {
-            namespace.apply(&stores::manifest(store, &json!({})));
-            thread::sleep(Duration::from_secs(2));
+    // While nobody leads, work comes in. The next leader is killed in the middle of it.
+    let mut stores_to_apply = STORES.iter();
+    for led_ms in LED_MS {
+        match stores_to_apply.next() {
+            Some(store) => {
+                namespace.apply(&stores::manifest(store, &json!({})));
+            }
+            None => {
+                namespace.apply_file("examples/cluster/store.yaml");
+                namespace.apply_file("examples/cluster/source.yaml");
+                let request = format!("stowage.dev/sync-requested-at={led_ms}");
+                let source = "runtimeconfigsource/etl";
+                namespace.kubectl(&["annotate", "--overwrite", source, &request]);
+            }
         }
-        namespace.apply_file("examples/cluster/store.yaml");
-        namespace.apply_file("examples/cluster/source.yaml");
-        thread::sleep(Duration::from_secs(20));
-        stop.store(true, Ordering::Relaxed);
-        killer.join().unwrap()
-    });
-    println!("{kills} kills");
-    assert!(kills >= 10, "the operator was killed {kills} times only");
+        transitions = eventually("the Lease is taken over", SOON, || {
+            let now = lease_transitions();
+            if now > transitions { Ok(now) } else { Err(format!("{now} transitions")) }
+        });
+        thread::sleep(Duration::from_millis(led_ms));
+        kill_operator();
+    }
 
-    let mut uids = Vec::new();
+    let mut pods = Vec::new();
     for store in STORES {
         let caller = stores::ready(&namespace, store);
-        assert_eq!(caller.put("/", &[], &json!({"store": store})).unwrap().status, 200);
-        uids.push(stores::uid(&stores::pod(&namespace, store).unwrap()));
+        let written = caller.put("/", &[], &json!({"store": store})).unwrap();
+        assert_eq!(written.status, 200, "{store}: {written:?}");
+        pods.push(stores::uid(&stores::pod(&namespace, store).unwrap()));
     }
     let caller = stores::ready(&namespace, "demo");
     let head = repository.head();
@@ -78,12 +76,8 @@ fn stores_and_a_source_get_ready_although_the_operator_is_killed_again_and_again
         other => Err(format!("{other:?}")),
     });
     namespace.wait("Ready", "runtimeconfigsource/etl");
-
-    let after = lease();
-    assert!(!after.1.is_empty(), "nobody leads");
-    assert_ne!(after, before, "the Lease was not taken over");
-    // Nobody lost a pod by it.
-    for (store, uid) in STORES.iter().zip(uids) {
+    // Nothing is half done, and nobody lost a pod.
+    for (store, uid) in STORES.iter().zip(pods) {
         let pod = stores::pod(&namespace, store).unwrap();
         assert_eq!(stores::uid(&pod), uid, "the pod of {store} was replaced");
         assert_eq!(pod["status"]["containerStatuses"][0]["restartCount"], 0, "{store}");

@@ -1,7 +1,5 @@
 //! A deleted Store leaves its volume, or takes it along, as its `deletionPolicy` says.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::support::namespace::Namespace;
@@ -10,6 +8,31 @@ use crate::support::{SOON, eventually, stores};
 
 fn gone(namespace: &Namespace, what: &str) {
     namespace.kubectl(&["wait", "--for=delete", "--timeout=2m", what]);
+}
+
+/// Deletes the Store, and waits until the garbage collector is through with all that it owned.
+fn delete_demo(namespace: &Namespace) {
+    namespace.kubectl(&["delete", "store/demo"]);
+    for child in [
+        "statefulset/demo",
+        "pod/demo-0",
+        "service/demo",
+        "service/demo-headless",
+        "configmap/demo-config",
+        "secret/demo-server-tokens",
+        "secret/demo-publisher",
+        "serviceaccount/demo",
+    ] {
+        gone(namespace, child);
+    }
+}
+
+fn is_kept(namespace: &Namespace, claim: &str) {
+    let kept = namespace.get("persistentvolumeclaim/demo-data");
+    assert_eq!(stores::uid(&kept), claim);
+    let metadata = &kept["metadata"];
+    assert_eq!(metadata["deletionTimestamp"], json!(null), "it is being deleted");
+    assert_eq!(metadata["ownerReferences"], json!(null), "somebody owns it");
 }
 
 #[test]
@@ -22,15 +45,8 @@ fn a_store_made_again_finds_its_data() {
     let tag = caller.get("/run-stores/kept").unwrap().etag;
     let claim = stores::uid(&namespace.get("persistentvolumeclaim/demo-data"));
 
-    namespace.kubectl(&["delete", "store/demo"]);
-    gone(&namespace, "statefulset/demo");
-    gone(&namespace, "pod/demo-0");
-    gone(&namespace, "service/demo");
-    // The garbage collector has done its work for the others; the claim is not among it.
-    std::thread::sleep(Duration::from_secs(2));
-    let kept = namespace.get("persistentvolumeclaim/demo-data");
-    assert_eq!(stores::uid(&kept), claim);
-    assert_eq!(kept["metadata"]["deletionTimestamp"], json!(null));
+    delete_demo(&namespace);
+    is_kept(&namespace, &claim);
 
     let caller = stores::demo(&namespace);
     let found = caller.get("/run-stores/kept").unwrap();
@@ -71,9 +87,7 @@ fn the_policy_can_be_changed_before_the_deletion() {
         let owners = &claim["metadata"]["ownerReferences"];
         if owners.as_array().is_none_or(Vec::is_empty) { Ok(()) } else { Err(owners.to_string()) }
     });
-    namespace.kubectl(&["delete", "store/demo"]);
-    gone(&namespace, "pod/demo-0");
-    std::thread::sleep(Duration::from_secs(2));
-    let claim = namespace.get("persistentvolumeclaim/demo-data");
-    assert_eq!(claim["metadata"]["deletionTimestamp"], json!(null));
+    let claim = stores::uid(&namespace.get("persistentvolumeclaim/demo-data"));
+    delete_demo(&namespace);
+    is_kept(&namespace, &claim);
 }

@@ -27,6 +27,7 @@ fn binaries_run_in_their_images() {
         ("stowage-operator", "stowage-operator"),
         ("stowage-sidecar", "stowage-sidecar"),
         ("stowage-sync", "stowage-sidecar"),
+        ("stowage-git-server", "stowage-git-server"),
     ] {
         let (success, said) = run(
             &Image::open(name),

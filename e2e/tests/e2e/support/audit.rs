@@ -1,11 +1,13 @@
 //! What the API server recorded of the operator's writes. Only a local cluster has that.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::Value;
 use stowage_e2e::node::AUDIT_LOG;
 
 use super::release::{NAME, NAMESPACE};
+use super::{SOON, eventually};
 
 /// A write: `patch stores/status shop/demo`.
 pub(crate) type Write = String;
@@ -21,6 +23,16 @@ pub(crate) fn operator_writes() -> Vec<Write> {
         .filter(|event| event["user"]["username"] == *operator)
         .filter_map(|event| write(&event))
         .collect()
+}
+
+/// Waits until the operator has written nothing for `quiet`.
+pub(crate) fn wait_until_quiet(quiet: Duration) {
+    eventually("the operator comes to rest", SOON, || {
+        let before = operator_writes().len();
+        std::thread::sleep(quiet);
+        let new = operator_writes().split_off(before);
+        if new.is_empty() { Ok(()) } else { Err(new.join("\n")) }
+    });
 }
 
 fn write(event: &Value) -> Option<Write> {

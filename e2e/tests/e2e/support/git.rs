@@ -8,6 +8,14 @@ pub(crate) struct Repository<'a> {
     namespace: &'a Namespace,
 }
 
+/// `examples/cluster/source.yaml` with an interval that no test lives to see.
+pub(crate) fn unscheduled_source() -> String {
+    let source = std::fs::read_to_string(repository("examples/cluster/source.yaml")).unwrap();
+    let unscheduled = source.replace("interval: 1m", "interval: 24h");
+    assert_ne!(unscheduled, source, "the example has another interval");
+    unscheduled
+}
+
 impl<'a> Repository<'a> {
     /// Starts the server and makes the repository.
     pub(crate) fn serve(namespace: &'a Namespace) -> Self {

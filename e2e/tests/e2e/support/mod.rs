@@ -7,6 +7,7 @@ pub(crate) mod kubectl;
 pub(crate) mod namespace;
 pub(crate) mod node;
 pub(crate) mod release;
+pub(crate) mod ssh;
 pub(crate) mod stores;
 
 use std::fmt::Display;
