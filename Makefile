@@ -50,6 +50,9 @@ images: ## Build the container images, with SBOMs; scripts/images.sh has the set
 	@cargo build --quiet --release --locked --package stowage-operator --package stowage-sidecar --package stowage-git-server
 	@scripts/images.sh "$(CARGO_TARGET_DIR)/release"
 
+# The whole workspace is named where cargo builds a part of it, so that dependencies are built with
+# the same features each time, and once.
+
 # Tests that need a cluster that runs pods, and run inside of it (test = false in e2e/Cargo.toml).
 CLUSTER_TESTS := node e2e
 
@@ -60,15 +63,16 @@ UNIT_TESTS := $(filter-out $(HOST_TESTS),$(ALL_TESTS))
 
 .PHONY: test
 test: lint ## Run everything there is; installs what it needs
-	@scripts/need.sh cargo cc git curl node ssh sshd unshare setpriv mount $(LOCAL_CLUSTER_NEEDS)
+	@scripts/need.sh cargo cc git curl node ssh sshd $(LOCAL_CLUSTER_NEEDS)
 	@$(MAKE) --no-print-directory images
 	@$(OWN)
 	cargo test --workspace
+	@$(MAKE) --no-print-directory e2e
 	@$(MAKE) --no-print-directory demo
 
 .PHONY: test-unit
-test-unit: ## Run the tests that need no root: unit, property, HTTP, Git, kill
-	@scripts/need.sh cargo cc git curl node
+test-unit: ## Run the tests that need no root: unit, property, HTTP, Git, kill, API server
+	@scripts/need.sh cargo cc git curl node go flock setpriv
 	@$(OWN)
 	cargo test --workspace --lib --bins $(addprefix --test ,$(UNIT_TESTS))
 
@@ -81,7 +85,7 @@ CLUSTER := $(CARGO_TARGET_DIR)/debug/stowage-cluster
 define BUILD_CLUSTER
 @scripts/need.sh cargo cc $(CLUSTER_NEEDS)
 @$(OWN)
-@cargo build --quiet --package stowage-e2e
+@cargo build --quiet --workspace --bin stowage-cluster
 endef
 
 .PHONY: cluster
@@ -116,7 +120,7 @@ lint: ## Check formatting, clippy, dependencies and scripts
 	cargo fmt --all --check
 	@$(OWN)
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
-	cargo clippy --package stowage-e2e $(addprefix --test ,$(CLUSTER_TESTS)) --quiet -- -D warnings
+	cargo clippy --workspace $(addprefix --test ,$(CLUSTER_TESTS)) --quiet -- -D warnings
 	$$(scripts/lint-tools.sh)/cargo-deny check licenses bans sources
 	$$(scripts/lint-tools.sh)/shellcheck scripts/*.sh .ci/run
 	@$$(scripts/cluster-tools.sh control-plane)/helm lint --strict --quiet charts/stowage

@@ -36,4 +36,4 @@ while [ $# -gt 0 ] && [ "$1" != -- ]; do
   arguments+=(--test "$1")
   shift
 done
-env "$runner=$cluster run --" cargo test --package stowage-e2e "${arguments[@]}" "$@"
+env "$runner=$cluster run --" cargo test --workspace "${arguments[@]}" "$@"
