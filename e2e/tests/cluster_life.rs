@@ -27,8 +27,14 @@ impl Local {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_stowage-cluster"));
-        command.args(["--name", &self.name]).args(arguments).stdin(Stdio::null());
+        // A shell starts what runs in its background with SIGINT ignored, and so may these tests
+        // have been started.
+        let mut command = Command::new("env");
+        command
+            .args(["--default-signal=INT", env!("CARGO_BIN_EXE_stowage-cluster")])
+            .args(["--name", &self.name])
+            .args(arguments)
+            .stdin(Stdio::null());
         command
     }
 
