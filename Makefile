@@ -66,7 +66,7 @@ test: lint ## Run everything there is; installs what it needs
 	@scripts/need.sh cargo cc git curl node ssh sshd $(LOCAL_CLUSTER_NEEDS)
 	@$(MAKE) --no-print-directory images
 	@$(OWN)
-	cargo test --workspace
+	cargo test --workspace --no-fail-fast
 	@$(MAKE) --no-print-directory e2e
 	@$(MAKE) --no-print-directory demo
 
