@@ -47,7 +47,7 @@ build: ## Build release binaries
 images: ## Build the container images, with SBOMs; scripts/images.sh has the settings
 	@scripts/need.sh cargo cc git
 	@$(OWN)
-	@cargo build --quiet --release --locked --package stowage-operator --package stowage-sidecar
+	@cargo build --quiet --release --locked --package stowage-operator --package stowage-sidecar --package stowage-git-server
 	@scripts/images.sh "$(CARGO_TARGET_DIR)/release"
 
 # Tests that need a cluster that runs pods, and run inside of it (test = false in e2e/Cargo.toml).

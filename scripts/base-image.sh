@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Makes the root file system of an image out of Debian packages, for where no registry is reachable:
-# `scripts/base-image.sh cc|git DIR` prints the tarball's path. Beside it stands its package list, in
+# `scripts/base-image.sh cc|git|tools DIR` prints the tarball's path. Beside it stands its package list, in
 # CycloneDX. Needs no root: apt resolves against an empty system, and archives are only unpacked.
 #   cc    the C library and CA certificates: no shell, nothing to run
 #   git   those, git, ssh, and the shell through which git calls ssh
+#   tools a shell with the usual programs, curl, and git with its server side
 # The packages are those of this machine's release, so that its C library is the one that a binary
 # built here was linked with. Cached by content: the versions of the packages, and this script.
 set -euo pipefail
@@ -18,12 +19,14 @@ common=(libc6 libgcc-s1 ca-certificates)
 case $kind in
   cc) wanted=("${common[@]}") ;;
   git) wanted=("${common[@]}" git openssh-client dash) ;;
-  *) echo "usage: base-image.sh cc|git DIR" >&2 && exit 64 ;;
+  tools) wanted=("${common[@]}" git curl dash coreutils sed grep) ;;
+  *) echo "usage: base-image.sh cc|git|tools DIR" >&2 && exit 64 ;;
 esac
 
 # Nothing here runs maintainer scripts, manages packages or users, or calls git's Perl parts.
-without='^(perl.*|libperl.*|liberror-perl|debconf|dpkg|tar|adduser|passwd|openssl|debianutils|git-man|libgdbm.*|libdb5.*|libpam.*|libaudit.*|libcap-ng0|libsemanage.*|libsepol.*|libacl1|libbz2-1.0|libmd4c0)$'
-[ "$kind" = git ] || without="$without|^(libssl3.*|libcrypt1|zlib1g|libzstd1)\$"
+without='^(perl.*|libperl.*|liberror-perl|debconf|dpkg|tar|adduser|passwd|openssl|debianutils|git-man|libgdbm.*|libdb5.*|libpam.*|libaudit.*|libcap-ng0|libsemanage.*|libsepol.*|libbz2-1.0|libmd4c0)$'
+[ "$kind" = tools ] || without="$without|^libacl1\$"
+[ "$kind" != cc ] || without="$without|^(libssl3.*|libcrypt1|zlib1g|libzstd1)\$"
 
 # name=version of everything that the wanted packages depend on, on a system with nothing installed.
 resolve() {
@@ -75,13 +78,15 @@ done
 cat usr/share/ca-certificates/mozilla/*.crt >etc/ssl/certs/ca-certificates.crt
 rm -rf usr/share/ca-certificates usr/sbin/* etc/ca-certificates*
 keep_programs=()
-[ "$kind" = cc ] || keep_programs=(git ssh sh dash)
+[ "$kind" != git ] || keep_programs=(git ssh sh dash)
 for program in usr/bin/*; do
+  [ "$kind" != tools ] || break
   [[ " ${keep_programs[*]} " == *" $(basename "$program") "* ]] || rm -f "$program"
 done
-if [ "$kind" = git ]; then
-  # Of git's programs, one is all of them, and one speaks HTTP.
-  find usr/lib/git-core -mindepth 1 ! -name git ! -name 'git-remote-http*' -delete
+if [ "$kind" != cc ]; then
+  # Of git's programs, one is all of them, and two speak HTTP, as client and as server.
+  find usr/lib/git-core -mindepth 1 ! -name git ! -name 'git-remote-http*' ! -name git-http-backend -delete
+  [ "$kind" = tools ] || rm usr/lib/git-core/git-http-backend
   ln -sf ../../bin/git usr/lib/git-core/git
   mkdir -p usr/share/git-core/templates
   rm -rf usr/lib/openssh

@@ -13,7 +13,7 @@ set -euo pipefail
 binaries=$(cd "$1" && pwd)
 shift
 names=("$@")
-[ $# -gt 0 ] || names=(stowage-operator stowage-sidecar stowage-sync)
+[ $# -gt 0 ] || names=(stowage-operator stowage-sidecar stowage-sync stowage-git-server)
 cd "$(dirname "$0")/.."
 
 cache=${STOWAGE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stowage}
@@ -114,7 +114,10 @@ declare -A base_of base_id
 # Sets base_of (what FROM takes) and base_id (what identifies its content) of an image.
 find_base() {
   local name=$1 kind=cc
-  [ "$name" != stowage-sync ] || kind=git
+  case $name in
+    stowage-sync) kind=git ;;
+    stowage-git-server) kind=tools ;;
+  esac
   if [ "$base" = local ]; then
     base_id[$name]=$(scripts/base-image.sh "$kind" "$out")
     base_of[$name]=localhost/$(basename "${base_id[$name]}" .tar):local

@@ -227,7 +227,10 @@ fn the_structure_of_a_resource() {
         ),
         &[
             ("5:33: spec.backend.volume.sizes", "did you mean size?"),
-            ("6:3: spec.replicas", "there is no such field: this version knows affinity, auth"),
+            (
+                "6:3: spec.replicas",
+                "there is no such field: this version knows affinity, auth, backend",
+            ),
             ("7:10: spec.auth.tokenSecretRef", "did you mean tokensSecretRef?"),
             ("8:1: specs", "did you mean spec?"),
         ],

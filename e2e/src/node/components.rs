@@ -4,7 +4,9 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use super::archive::BUSYBOX;
-use super::layout::{API_PORT, KUBECONFIG, NODE_NAME, PKI, POD_RANGE, STATE};
+use super::layout::{
+    API_PORT, AUDIT_LOG, AUDIT_POLICY, KUBECONFIG, NODE_NAME, PKI, POD_RANGE, STATE,
+};
 use super::settings::{file, user_file};
 use crate::process::{ApiServer, NODE_ADDRESS, Process, SERVICE_RANGE, etcd};
 
@@ -23,9 +25,16 @@ pub(super) fn foundation() -> Vec<Process> {
         port: API_PORT,
         has_controllers: true,
     };
+    let mut api_server = api_server.process();
+    api_server.arguments.extend([
+        format!("--audit-policy-file={}", file(AUDIT_POLICY)),
+        format!("--audit-log-path={AUDIT_LOG}"),
+        // A line is there when the request is answered.
+        "--audit-log-mode=blocking".to_owned(),
+    ]);
     vec![
         etcd(&Path::new(STATE).join("etcd"), ETCD_PORTS.0, ETCD_PORTS.1),
-        api_server.process(),
+        api_server,
         Process::new("containerd", [format!("--config={}", file("containerd.toml"))]),
     ]
 }

@@ -11,10 +11,15 @@ pub(crate) const KUBECONFIG: &str = "/run/stowage/kubeconfig";
 pub(crate) const READY: &str = "/run/stowage/ready";
 /// The log of each program, `NAME.log`.
 pub(crate) const LOGS: &str = "/run/stowage/log";
+/// What the API server records, a file of [`STATE`].
+pub(crate) const AUDIT_POLICY: &str = "audit-policy.json";
+/// Where the API server records the writes of service accounts, one JSON object a line
+/// (`audit.k8s.io/v1`, `Event`).
+pub const AUDIT_LOG: &str = "/run/stowage/log/audit.log";
 /// Keys and certificates.
 pub(crate) const PKI: &str = "/run/stowage/pki";
 /// Where containerd answers.
-pub(crate) const CONTAINERD_SOCKET: &str = "/run/stowage/containerd.sock";
+pub const CONTAINERD_SOCKET: &str = "/run/stowage/containerd.sock";
 /// Where volumes are made.
 pub(crate) const VOLUMES: &str = "/run/stowage/volumes";
 /// The CNI configuration.

@@ -22,11 +22,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 pub use archive::{ArchiveError, BUSYBOX, write_busybox_as};
+pub use layout::{AUDIT_LOG, CONTAINERD_SOCKET};
 pub use mounts::MountError;
 
 use crate::command::{CommandError, output};
 use crate::pki::PkiError;
-use layout::{CONTAINERD_SOCKET, DNS_ADDRESS, KUBECONFIG, NODE_NAME, READY};
+use layout::{DNS_ADDRESS, KUBECONFIG, NODE_NAME, READY};
 use supervisor::Supervisor;
 
 /// How long any step may take on a busy machine.

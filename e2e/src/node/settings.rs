@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::archive::PAUSE;
 use super::layout::{
-    API_PORT, CNI, CONTAINERD_SOCKET, DNS_ADDRESS, DNS_PORT, KUBECONFIG, NODE_NAME, PKI, STATE,
-    VOLUMES,
+    API_PORT, AUDIT_POLICY, CNI, CONTAINERD_SOCKET, DNS_ADDRESS, DNS_PORT, KUBECONFIG, NODE_NAME,
+    PKI, STATE, VOLUMES,
 };
 use crate::kubeconfig::kubeconfig;
 use crate::pki::{Authority, PkiError, write_api_server_files, write_private};
@@ -54,6 +54,7 @@ pub(super) fn file(name: &str) -> String {
 /// Writes the settings of every program.
 pub(super) fn write() -> io::Result<()> {
     let files = [
+        (file(AUDIT_POLICY), audit_policy().to_string()),
         (file("containerd.toml"), containerd()),
         (file("kubelet.json"), kubelet().to_string()),
         (file("proxy.json"), proxy().to_string()),
@@ -92,6 +93,24 @@ disabled_plugins = [
     )
 }
 
+/// Every write by a service account is recorded, but for those of Kubernetes' own controllers.
+fn audit_policy() -> Value {
+    json!({
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "rules": [
+            {"level": "None", "userGroups": ["system:serviceaccounts:kube-system"]},
+            {
+                "level": "Metadata",
+                "userGroups": ["system:serviceaccounts"],
+                "verbs": ["create", "update", "patch", "delete", "deletecollection"],
+            },
+            {"level": "None"},
+        ],
+    })
+}
+
 fn kubelet() -> Value {
     json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -115,6 +134,8 @@ fn kubelet() -> Value {
         "volumePluginDir": file("volume-plugins"),
         "enforceNodeAllocatable": [],
         "localStorageCapacityIsolation": false,
+        // Tests kill containers many times; the default would wait minutes before the next start.
+        "crashLoopBackOff": {"maxContainerRestartPeriod": "1s"},
         "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%"},
         // There is no registry to pull an image from again.
         "imageGCHighThresholdPercent": 100,

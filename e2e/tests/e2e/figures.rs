@@ -1,0 +1,62 @@
+//! Figures, printed and held to their goals (`make e2e` shows them).
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::audit::operator_writes;
+use crate::support::http::Caller;
+use crate::support::namespace::Namespace;
+use crate::support::node::Process;
+use crate::support::release;
+use crate::support::stores;
+
+const FIRST_ANSWER_GOAL: Duration = Duration::from_secs(5);
+const OPERATOR_MIB_GOAL: u64 = 30;
+const SIDECAR_MIB_GOAL: u64 = 15;
+
+fn mib(process: &[Process]) -> u64 {
+    let [process] = process else { panic!("not one process: {process:?}") };
+    process.resident_kib().div_ceil(1024)
+}
+
+#[test]
+fn a_store_is_there_within_seconds_and_costs_little() {
+    let _cluster = release::exclusive();
+    let namespace = Namespace::create("figures");
+    namespace.apply(&stores::tokens(&[("admin", stores::TOKEN)]));
+    // The image is on the node, and the operator has found its feet.
+    namespace.apply(&stores::manifest("first", &json!({})));
+    stores::ready(&namespace, "first");
+
+    let writes = operator_writes().len();
+    let started = Instant::now();
+    namespace.apply(&stores::manifest("demo", &json!({})));
+    let answered = loop {
+        assert!(started.elapsed() < Duration::from_secs(60), "no answer within a minute");
+        // The Service comes a moment after the Store.
+        if namespace.try_get("service/demo").is_ok() {
+            let caller = Caller::new(&namespace, "demo", stores::TOKEN);
+            if caller.put("/", &[], &json!({})).is_ok_and(|answer| answer.status == 200) {
+                break started.elapsed();
+            }
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    namespace.wait("Ready", "store/demo");
+    std::thread::sleep(Duration::from_secs(5));
+    let written: Vec<String> = operator_writes().split_off(writes);
+    let written: Vec<String> =
+        written.into_iter().filter(|write| write.contains(&namespace.name)).collect();
+
+    let operator = mib(&Process::of_pod(&release::operator_pod(), "stowage-operator"));
+    let pod = stores::uid(&stores::pod(&namespace, "demo").unwrap());
+    let sidecar = mib(&Process::of_pod(&pod, "stowage-sidecar"));
+    println!("figure: from kubectl apply of a Store to its first 200: {} ms", answered.as_millis());
+    println!("figure: API writes for creating one Store: {}", written.len());
+    println!("  {}", written.join("\n  "));
+    println!("figure: memory at rest: operator {operator} MiB, sidecar {sidecar} MiB");
+    assert!(answered <= FIRST_ANSWER_GOAL, "the first 200 took {} ms", answered.as_millis());
+    assert!(operator <= OPERATOR_MIB_GOAL, "the operator holds {operator} MiB");
+    assert!(sidecar <= SIDECAR_MIB_GOAL, "the sidecar holds {sidecar} MiB");
+}
