@@ -1,5 +1,9 @@
 //! The schemas of the definitions, and a way around in them.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::Value;
 use stowage_crds::definitions;
 
@@ -7,13 +11,18 @@ pub(crate) fn kinds() -> [&'static str; 3] {
     ["Store", "StoreNamespace", "RuntimeConfigSource"]
 }
 
+/// Made once: a Store's holds that of a Pod's affinity, and tests ask for it a thousand times.
+static SCHEMAS: LazyLock<BTreeMap<String, Value>> = LazyLock::new(|| {
+    let schema = |definition: CustomResourceDefinition| {
+        let validation = definition.spec.versions[0].schema.as_ref().unwrap();
+        let schema = serde_json::to_value(validation.open_api_v3_schema.as_ref().unwrap()).unwrap();
+        (definition.spec.names.kind, schema)
+    };
+    definitions().into_iter().map(schema).collect()
+});
+
 pub(crate) fn schema_of(kind: &str) -> Value {
-    let definition = definitions()
-        .into_iter()
-        .find(|definition| definition.spec.names.kind == kind)
-        .unwrap_or_else(|| panic!("there is no kind {kind}"));
-    let validation = definition.spec.versions[0].schema.as_ref().unwrap();
-    serde_json::to_value(validation.open_api_v3_schema.as_ref().unwrap()).unwrap()
+    SCHEMAS.get(kind).unwrap_or_else(|| panic!("there is no kind {kind}")).clone()
 }
 
 /// Visits every node of a schema with its place, such as `spec.branches[].name`.
