@@ -124,6 +124,9 @@ fn each_image_brings_its_bill_of_materials() {
         for expected in ["tokio", "clap"] {
             assert!(components.contains(&expected), "{name}: {expected} is not listed");
         }
+        // What is in the workspace counts too; the Git server uses none of it.
+        let own = components.contains(&"stowage-config");
+        assert_eq!(own, name != "stowage-git-server", "{name}: stowage-config is listed: {own}");
         assert!(!components.contains(&"proptest"), "{name} lists what only tests use");
         assert!(!bill.to_string().contains("/tmp/"), "{name} names a directory of the build");
     }

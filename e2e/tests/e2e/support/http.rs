@@ -36,11 +36,21 @@ impl Answer {
 impl Caller {
     /// The Store `name` by the address of its Service.
     pub(crate) fn new(namespace: &Namespace, name: &str, token: &str) -> Self {
+        Self::connecting_within(Duration::from_secs(2), namespace, name, token)
+    }
+
+    /// The same, but for how long a connection may take to be there.
+    pub(crate) fn connecting_within(
+        within: Duration,
+        namespace: &Namespace,
+        name: &str,
+        token: &str,
+    ) -> Self {
         let service = namespace.get(&format!("service/{name}"));
         let address = service["spec"]["clusterIP"].as_str().unwrap();
         let client = Client::builder()
             .timeout(Duration::from_secs(10))
-            .connect_timeout(Duration::from_secs(2))
+            .connect_timeout(within)
             .build()
             .unwrap();
         Self { client, base: format!("http://{address}:8080"), token: token.to_owned() }
