@@ -185,12 +185,13 @@ fn become_program(command: &[String]) -> Result<()> {
 
 fn control_plane() -> Result<()> {
     let started = ControlPlane::start()?;
-    let line = serde_json::json!({ "kubeconfig": started.kubeconfig() });
-    writeln!(std::io::stdout(), "{line}").context("cannot print where the kubeconfig is")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        // Only now: whoever reads the line may signal at once.
+        let line = serde_json::json!({ "kubeconfig": started.kubeconfig() });
+        writeln!(std::io::stdout(), "{line}").context("cannot print where the kubeconfig is")?;
         // A thread, because a blocking read cannot be given up when a signal comes first.
         let (ended, end) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || {
