@@ -9,6 +9,7 @@ mod events;
 mod finding;
 mod guarded;
 mod labels;
+mod pod;
 mod watch;
 
 pub use apply::{Applied, ApplyError, Owner, ensure, remove, short_digest};
@@ -22,6 +23,7 @@ pub use labels::{
     COMPONENT_NAMESPACE, COMPONENT_STORE, COMPONENT_SYNC, INSTANCE, MANAGED, MANAGED_BY, labels,
     selector,
 };
+pub use pod::{pull_secrets, restricted_container, restricted_pod};
 pub use watch::{in_scope, managed, metadata_in_scope};
 
 /// The field manager of everything that the operator writes (server-side apply).

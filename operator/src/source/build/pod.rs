@@ -3,23 +3,21 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, KeyToPath,
-    LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements,
-    SeccompProfile, SecretVolumeSource, SecurityContext, Volume, VolumeMount,
+    ConfigMapVolumeSource, Container, EmptyDirVolumeSource, KeyToPath, PodSpec, PodTemplateSpec,
+    ResourceRequirements, SecretVolumeSource, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use stowage_config::ByteSize;
 
 use super::Parts;
-use crate::kubernetes::canonical_bytes;
+use crate::kubernetes::{canonical_bytes, pull_secrets, restricted_container, restricted_pod};
 use crate::source::names::{BRANCH, SOURCE, branch_labels, config_map_name, publisher_secret};
 use crate::source::validate::places;
 
 /// The container's name; the operator reads its termination message.
 pub(in crate::source) const CONTAINER: &str = "sync";
 
-const USER: i64 = 65532;
 /// Readable by the owner and the group, which is the pod's.
 const FILE_MODE: i32 = 0o440;
 /// What a fetch may be over its limit until the sync notices.
@@ -42,18 +40,8 @@ pub(super) fn template(parts: &Parts<'_>) -> PodTemplateSpec {
             restart_policy: Some("Never".to_owned()),
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
-            image_pull_secrets: Some(pull_secrets(parts)).filter(|secrets| !secrets.is_empty()),
-            security_context: Some(PodSecurityContext {
-                run_as_non_root: Some(true),
-                run_as_user: Some(USER),
-                run_as_group: Some(USER),
-                fs_group: Some(USER),
-                seccomp_profile: Some(SeccompProfile {
-                    type_: "RuntimeDefault".to_owned(),
-                    ..SeccompProfile::default()
-                }),
-                ..PodSecurityContext::default()
-            }),
+            image_pull_secrets: pull_secrets(&parts.options.image_pull_secrets),
+            security_context: Some(restricted_pod()),
             containers: vec![container(parts, mounts)],
             volumes: Some(volumes),
             ..PodSpec::default()
@@ -78,15 +66,7 @@ fn container(parts: &Parts<'_>, mounts: Vec<VolumeMount>) -> Container {
         image_pull_policy: Some(parts.options.image_pull_policy.clone()),
         args: Some(arguments.map(str::to_owned).to_vec()),
         resources: Some(resources(parts)),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            read_only_root_filesystem: Some(true),
-            capabilities: Some(Capabilities {
-                drop: Some(vec!["ALL".to_owned()]),
-                ..Capabilities::default()
-            }),
-            ..SecurityContext::default()
-        }),
+        security_context: Some(restricted_container()),
         termination_message_path: Some("/dev/termination-log".to_owned()),
         termination_message_policy: Some("File".to_owned()),
         volume_mounts: Some(mounts),
@@ -112,11 +92,6 @@ fn resources(parts: &Parts<'_>) -> ResourceRequirements {
         )])),
         ..ResourceRequirements::default()
     }
-}
-
-fn pull_secrets(parts: &Parts<'_>) -> Vec<LocalObjectReference> {
-    let secrets = parts.options.image_pull_secrets.iter();
-    secrets.map(|name| LocalObjectReference { name: name.clone() }).collect()
 }
 
 fn files(parts: &Parts<'_>) -> (Vec<Volume>, Vec<VolumeMount>) {

@@ -2,10 +2,9 @@
 //! meanwhile. So tokens and what a running server takes up are not a part of it.
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource,
-    HTTPGetAction, LocalObjectReference, PersistentVolumeClaimVolumeSource, PodSecurityContext,
-    PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource, SeccompProfile, SecretProjection,
-    SecurityContext, Volume, VolumeMount, VolumeProjection,
+    ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction,
+    PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
+    ProjectedVolumeSource, SecretProjection, Volume, VolumeMount, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -13,7 +12,9 @@ use kube::api::ObjectMeta;
 
 use super::config_map::KEY;
 use super::{BuildError, text_map};
-use crate::kubernetes::{COMPONENT_STORE, labels, short_digest};
+use crate::kubernetes::{
+    COMPONENT_STORE, labels, pull_secrets, restricted_container, restricted_pod, short_digest,
+};
 use crate::store::names;
 use crate::store::validate::{DATA_DIR, SHUTDOWN_GRACE_SECONDS, TOKENS_DIR, ValidatedStore};
 
@@ -26,8 +27,6 @@ const MANAGEMENT: &str = "management";
 const CONFIG_DIR: &str = "/etc/stowage/config";
 /// Changes with what a running server cannot take up.
 const FIXED_DIGEST: &str = "stowage.dev/fixed-digest";
-/// The user of the images.
-const USER: i64 = 65532;
 /// For the server to let go of its lock and its volume, after the requests in flight.
 const END_SECONDS: u64 = 10;
 
@@ -50,30 +49,19 @@ pub(super) fn pod_template(store: &ValidatedStore) -> Result<PodTemplateSpec, Bu
 
 fn pod(store: &ValidatedStore) -> PodSpec {
     let settings = &store.pod;
-    let pull_secrets = settings.image_pull_secrets.iter();
     PodSpec {
         service_account_name: Some(store.name.clone()),
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
         termination_grace_period_seconds: i64::try_from(SHUTDOWN_GRACE_SECONDS + END_SECONDS).ok(),
         security_context: Some(PodSecurityContext {
-            run_as_non_root: Some(true),
-            run_as_user: Some(USER),
-            run_as_group: Some(USER),
-            fs_group: Some(USER),
             // A volume of many files is not walked through at every start.
             fs_group_change_policy: Some("OnRootMismatch".to_owned()),
-            seccomp_profile: Some(SeccompProfile {
-                type_: "RuntimeDefault".to_owned(),
-                ..SeccompProfile::default()
-            }),
-            ..PodSecurityContext::default()
+            ..restricted_pod()
         }),
         containers: vec![server(store)],
         volumes: Some(volumes(store)),
-        image_pull_secrets: Some(
-            pull_secrets.map(|name| LocalObjectReference { name: name.clone() }).collect(),
-        ),
+        image_pull_secrets: pull_secrets(&settings.image_pull_secrets),
         node_selector: Some(settings.node_selector.clone()),
         tolerations: Some(settings.tolerations.clone()),
         affinity: settings.affinity.clone(),
@@ -97,15 +85,7 @@ fn server(store: &ValidatedStore) -> Container {
         liveness_probe: Some(probe("/livez", 10, 6)),
         // The last line says why it ended; the Store's status shows it.
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            read_only_root_filesystem: Some(true),
-            capabilities: Some(Capabilities {
-                drop: Some(vec!["ALL".to_owned()]),
-                ..Capabilities::default()
-            }),
-            ..SecurityContext::default()
-        }),
+        security_context: Some(restricted_container()),
         volume_mounts: Some(vec![
             VolumeMount { read_only: None, ..mount("data", DATA_DIR) },
             mount("config", CONFIG_DIR),
