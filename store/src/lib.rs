@@ -7,6 +7,7 @@
 //! A result that says "written" means: applied as a whole, visible to every later read, and on
 //! stable storage.
 
+pub mod disk;
 pub mod entity_tag;
 pub mod error;
 pub mod key;

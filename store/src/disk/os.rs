@@ -1,0 +1,202 @@
+//! The operating system's files. Paths are walked segment by segment from the root's descriptor,
+//! and no symbolic link is followed on the way: what stands below the root is reached, and
+//! nothing else.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::{Access, Disk, DiskFile, Kind, Metadata, split};
+
+/// Closed to other users, as the documents are: a store's readers are those who hold its tokens.
+const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+const DIRECTORY_MODE: Mode = Mode::RWXU;
+
+const NANOSECONDS: i128 = 1_000_000_000;
+
+/// A directory of the operating system.
+#[derive(Debug)]
+pub struct OsDisk {
+    root: OwnedFd,
+}
+
+impl OsDisk {
+    /// Opens the directory that is to be the root.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn open(root: &Path) -> io::Result<Self> {
+        Ok(Self { root: rustix::fs::open(root, DIRECTORY_FLAGS, Mode::empty())? })
+    }
+
+    /// The directory at a path.
+    fn directory(&self, path: &str) -> io::Result<OwnedFd> {
+        let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+        let Some(first) = segments.next() else { return self.root.try_clone() };
+        let step = |parent: &dyn AsFd, name: &str| {
+            let flags = DIRECTORY_FLAGS | OFlags::NOFOLLOW;
+            rustix::fs::openat(parent.as_fd(), name, flags, Mode::empty()).map_err(on_the_way)
+        };
+        let mut directory = step(&self.root, first)?;
+        for segment in segments {
+            directory = step(&directory, segment)?;
+        }
+        Ok(directory)
+    }
+
+    /// The directory that a path's last segment stands in, and that segment.
+    fn parent<'a>(&self, path: &'a str) -> io::Result<(OwnedFd, &'a str)> {
+        let (parent, name) = split(path);
+        Ok((self.directory(parent)?, name))
+    }
+}
+
+const DIRECTORY_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// A symbolic link on the way is none of our directories.
+fn on_the_way(error: Errno) -> io::Error {
+    if error == Errno::LOOP { io::ErrorKind::NotADirectory.into() } else { error.into() }
+}
+
+impl Disk for OsDisk {
+    fn create(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
+        let (parent, name) = self.parent(path)?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&parent, name, flags, FILE_MODE)?;
+        Ok(Box::new(OsFile(file.into())))
+    }
+
+    fn open(&self, path: &str, access: Access) -> io::Result<Box<dyn DiskFile>> {
+        let (parent, name) = self.parent(path)?;
+        let access = match access {
+            Access::Read => OFlags::RDONLY,
+            Access::ReadWrite => OFlags::RDWR,
+        };
+        // Without NONBLOCK, opening a named pipe would wait for somebody at its other end.
+        let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match rustix::fs::openat(&parent, name, flags, Mode::empty()) {
+            Ok(file) => File::from(file),
+            Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR) => {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if !file.metadata()?.is_file() {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(Box::new(OsFile(file)))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let (old_parent, old_name) = self.parent(from)?;
+        let (new_parent, new_name) = self.parent(to)?;
+        Ok(rustix::fs::renameat(&old_parent, old_name, &new_parent, new_name)?)
+    }
+
+    fn link(&self, from: &str, to: &str) -> io::Result<()> {
+        let (old_parent, old_name) = self.parent(from)?;
+        let (new_parent, new_name) = self.parent(to)?;
+        let flags = AtFlags::empty();
+        Ok(rustix::fs::linkat(&old_parent, old_name, &new_parent, new_name, flags)?)
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        let (parent, name) = self.parent(path)?;
+        Ok(rustix::fs::unlinkat(&parent, name, AtFlags::empty())?)
+    }
+
+    fn make_directory(&self, path: &str) -> io::Result<()> {
+        let (parent, name) = self.parent(path)?;
+        Ok(rustix::fs::mkdirat(&parent, name, DIRECTORY_MODE)?)
+    }
+
+    fn remove_directory(&self, path: &str) -> io::Result<()> {
+        let (parent, name) = self.parent(path)?;
+        Ok(rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR)?)
+    }
+
+    fn entries(&self, path: &str) -> io::Result<Vec<(String, Kind)>> {
+        let directory = self.directory(path)?;
+        let mut entries = Vec::new();
+        for entry in Dir::read_from(&directory)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            if matches!(name, "." | "..") {
+                continue;
+            }
+            let file_type = match entry.file_type() {
+                // Some file systems do not tell.
+                FileType::Unknown => {
+                    let stat = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                    FileType::from_raw_mode(stat.st_mode)
+                }
+                told => told,
+            };
+            let kind = match file_type {
+                FileType::RegularFile => Kind::File,
+                FileType::Directory => Kind::Directory,
+                _ => Kind::Other,
+            };
+            entries.push((name.to_owned(), kind));
+        }
+        Ok(entries)
+    }
+
+    fn sync_directory(&self, path: &str) -> io::Result<()> {
+        Ok(rustix::fs::fsync(self.directory(path)?)?)
+    }
+
+    fn sync_everything(&self) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(&self.root)?)
+    }
+}
+
+/// A file of the operating system.
+#[derive(Debug)]
+struct OsFile(File);
+
+impl DiskFile for OsFile {
+    fn metadata(&self) -> io::Result<Metadata> {
+        let metadata = self.0.metadata()?;
+        Ok(Metadata {
+            length: metadata.len(),
+            modified: i128::from(metadata.mtime()) * NANOSECONDS + i128::from(metadata.mtime_nsec()),
+        })
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_exact_at(buffer, offset)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+
+    fn set_modified(&self, nanoseconds: i128) -> io::Result<()> {
+        let distance = Duration::from_nanos_u128(nanoseconds.unsigned_abs());
+        let time = if nanoseconds < 0 {
+            SystemTime::UNIX_EPOCH.checked_sub(distance)
+        } else {
+            SystemTime::UNIX_EPOCH.checked_add(distance)
+        };
+        self.0.set_modified(time.ok_or(io::ErrorKind::InvalidInput)?)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+}
