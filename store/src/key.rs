@@ -28,8 +28,8 @@ pub struct Prefix(Box<str>);
 
 const RUNTIMES: &str = "runtimes/";
 
-/// The folders that keys lead into.
-pub(crate) const DIRECTORIES: [&str; 3] = ["run-stores/", "kv/", RUNTIMES];
+/// The folder that namespaces stand in, and nothing else.
+pub(crate) const NAMESPACES: &str = "kv/";
 
 impl Key {
     /// The default document of the run store.
@@ -84,7 +84,7 @@ impl NamespaceKey {
     /// A namespace that every caller with rights on it shares.
     #[must_use]
     pub fn shared(namespace: &Name) -> Self {
-        Self(format!("kv/{}.json", namespace.to_segment()).into())
+        Self(format!("{NAMESPACES}{}.json", namespace.to_segment()).into())
     }
 
     /// The relative path, its segments joined by `/`.

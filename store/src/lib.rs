@@ -10,11 +10,13 @@
 pub mod disk;
 pub mod entity_tag;
 pub mod error;
+mod journal;
 pub mod key;
 pub mod memory;
 pub mod name;
 pub mod namespace;
 pub mod precondition;
+mod revision;
 mod traits;
 pub mod volume;
 

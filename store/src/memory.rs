@@ -123,7 +123,7 @@ impl Store for MemoryStore {
     async fn patch(&self, key: &NamespaceKey, patch: Patch) -> Result<Patched> {
         let mut state = self.state()?;
         let current = state.namespaces.get(key).cloned().unwrap_or_default();
-        let namespace = Arc::new(current.patched(patch)?);
+        let namespace = Arc::new(current.patched(&patch)?);
         state.namespaces.insert(key.clone(), Arc::clone(&namespace));
         Ok(Patched { namespace, created: current.version() == 0 })
     }

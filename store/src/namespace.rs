@@ -136,18 +136,18 @@ impl Namespace {
     }
 
     /// Applies a patch as one step: the operations in order, then the version grows by one.
-    pub(crate) fn apply(&mut self, operations: Vec<Operation>) {
+    pub(crate) fn apply(&mut self, operations: &[Operation]) {
         for operation in operations {
             match operation {
                 Operation::Set { key, value } => {
-                    self.member_bytes += encoded_bytes(&key, &value);
-                    if let Some(old) = self.members.insert(key.clone(), value) {
-                        self.member_bytes -= encoded_bytes(&key, &old);
+                    self.member_bytes += encoded_bytes(key, value);
+                    if let Some(old) = self.members.insert(key.clone(), value.clone()) {
+                        self.member_bytes -= encoded_bytes(key, &old);
                     }
                 }
                 Operation::Delete { key } => {
-                    if let Some(old) = self.members.remove(&key) {
-                        self.member_bytes -= encoded_bytes(&key, &old);
+                    if let Some(old) = self.members.remove(key) {
+                        self.member_bytes -= encoded_bytes(key, &old);
                     }
                 }
                 Operation::Clear => {
@@ -163,12 +163,12 @@ impl Namespace {
     ///
     /// # Errors
     /// [`StoreError::PreconditionFailed`] with the current tag, [`StoreError::QuotaExceeded`].
-    pub(crate) fn patched(&self, patch: Patch) -> Result<Self> {
+    pub(crate) fn patched(&self, patch: &Patch) -> Result<Self> {
         if patch.preconditions.evaluate(Some(&self.tag())) != Verdict::Holds {
             return Err(StoreError::PreconditionFailed { current: Some(self.tag()) });
         }
         let mut next = self.clone();
-        next.apply(patch.operations);
+        next.apply(&patch.operations);
         let keys = |namespace: &Self| namespace.len() as u64;
         within(Quota::Bytes, patch.max_bytes, self.snapshot_bytes(), next.snapshot_bytes())?;
         within(Quota::Keys, patch.max_keys, keys(self), keys(&next))?;
@@ -287,7 +287,7 @@ mod tests {
             let mut namespace = Namespace::default();
             let mut model = BTreeMap::new();
             for (i, patch) in patches.into_iter().enumerate() {
-                namespace.apply(patch.iter().map(operation).collect());
+                namespace.apply(&patch.iter().map(operation).collect::<Vec<_>>());
                 patch.into_iter().for_each(|step| follow(&mut model, step));
 
                 prop_assert_eq!(namespace.version(), i as u64 + 1);

@@ -118,6 +118,12 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// # Errors
     /// After any, it is unknown what is durable.
     fn sync_everything(&self) -> io::Result<()>;
+
+    /// How large the whole of it is, in bytes, what is used included.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    fn size(&self) -> io::Result<u64>;
 }
 
 /// An open file. It stays what it is, whatever becomes of its name.

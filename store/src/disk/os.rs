@@ -155,6 +155,11 @@ impl Disk for OsDisk {
     fn sync_everything(&self) -> io::Result<()> {
         Ok(rustix::fs::syncfs(&self.root)?)
     }
+
+    fn size(&self) -> io::Result<u64> {
+        let volume = rustix::fs::fstatvfs(&self.root)?;
+        Ok(volume.f_blocks.saturating_mul(volume.f_frsize))
+    }
 }
 
 /// A file of the operating system.

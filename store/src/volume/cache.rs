@@ -16,14 +16,15 @@ pub(super) enum Entry {
 }
 
 impl Entry {
-    pub(super) fn document(self) -> Option<Option<Arc<Object>>> {
+    /// The document; `None` where there is none.
+    pub(super) fn as_document(&self) -> Option<&Arc<Object>> {
         match self {
-            Self::Document(document) => Some(document),
+            Self::Document(document) => document.as_ref(),
             Self::Namespace(_) => None,
         }
     }
 
-    pub(super) fn namespace(self) -> Option<Arc<Namespace>> {
+    pub(super) fn as_namespace(&self) -> Option<&Arc<Namespace>> {
         match self {
             Self::Namespace(namespace) => Some(namespace),
             Self::Document(_) => None,

@@ -1,66 +1,70 @@
-//! A store in a directory: one readable file for each document and namespace.
+//! A store in a directory: one readable file for each document and namespace, and a journal.
 //!
 //! The tree is that of [`crate::key`], and beside it the store's own directory:
 //! ```text
 //! .stowage/lock      locked while the store is open; names the process
-//! .stowage/format    the format's version: 1
+//! .stowage/format    the format's version: 2
+//! .stowage/journal/  what was acknowledged and may not be in the tree yet, see [`crate::journal`]
+//! .stowage/reserve   room for emptying a full volume
 //! .stowage/tmp/      files that are being written; emptied at the start
 //! ```
 //! A document is its bytes. A namespace is `{"version":"<n>","snapshot":{…}}`.
 //!
 //! # How a write goes
-//! One thread owns all writes (`writer`). It decides the preconditions, writes the new content
-//! to a temporary file, syncs it, renames it into place and syncs the directory; then the write
-//! is acknowledged. A kill at any instant leaves the old file or the new one.
+//! It is decided under a lock, on what was decided last at its path (`decide`), gets its place in
+//! the journal, and waits. One thread takes all that waits, writes it in one piece, syncs it once,
+//! and only then makes it visible and answers (`commit`). Another brings the tree up to date
+//! behind it, and frees what the journal does not need any more (`checkpoint`). A third makes the
+//! journal's segments ahead of their use (`allocate`). A start reads the journal and finds out
+//! what the tree is missing (`recover`).
 //!
-//! Readers get what is committed: from a bounded memory, or from the tree while the writer is
-//! not between the rename and the sync (`committed`). They never see what a power cut could
-//! take back.
+//! Readers get what is durable, and nothing that a power cut could take back: from a bounded
+//! memory, from what is not in the tree yet, or from the tree (`read`).
 //!
-//! A failed sync of a directory leaves it unknown what is durable: the write that it was for gets
+//! A write or a sync that fails leaves it unknown what is durable: writes that were under way get
 //! [`StoreError::Indeterminate`]. The store then takes no more work, [`Store::failed`] says why,
-//! and the process is to exit: a restart finds out.
+//! and the process is to exit: a restart finds out. A volume that is full is no such failure.
+//! Room is taken only when a segment or a temporary file is made, and a part of the last segment
+//! is kept for writes that make room.
 //!
 //! # Revisions
-//! A document's revision is its file's modification time in nanoseconds. The writer sets it on
-//! the temporary file, later than every one before, so that content and revision change in one
-//! rename, no second file can disagree, `tar` and `rsync` keep it, and a file that a person
-//! edits while the store is stopped has another one. The entity tag is the revision and 64 bits
-//! of the content's SHA-256: A→B→A has three tags, and an edit that keeps the time has its own.
+//! A document's revision is the modification time that its file has or will have, see
+//! [`crate::revision`]. They grow with every write, over restarts too: the journal keeps the last.
 //!
-//! Where a file system keeps times more coarsely, the writer steps by what it keeps, up to two
-//! seconds a write; times then run ahead of the clock under load. What is not caught: a document
-//! that is deleted and, after a restart, written again with the same bytes at the same
-//! nanosecond as before, which takes a clock that was set back to it.
-//!
-//! What other programs change in the tree while the store is open is seen after its restart.
+//! What other programs change in the tree while the store is open is seen after its restart. After
+//! a crash, a document's file that is later than its last record in the journal is taken for such
+//! a change, and served.
 
+mod allocate;
 mod cache;
-mod committed;
-mod disk;
+mod checkpoint;
+mod commit;
+mod decide;
+mod engine;
 mod lock;
 mod namespace_file;
 mod open;
-mod reserve;
-mod revision;
-#[cfg(test)]
-mod tests;
+mod read;
+mod recover;
+mod stage;
+mod state;
 mod tree;
-mod writer;
 
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::watch;
 
-use self::committed::{Committed, DEFECT};
-use self::disk::{OsSync, Sync};
+use self::cache::Entry;
+use self::engine::{DEFECT, Engine};
+use self::lock::DirectoryLock;
 pub use self::open::OpenError;
-use self::writer::{Answer, Command, Writer};
+use crate::disk::{Disk, OsDisk};
 use crate::{
     BackendKind, Edit, Key, Namespace, NamespaceKey, Object, Patch, Patched, Preconditions, Prefix,
     Put, Result, Store, StoreError, Updated,
@@ -72,13 +76,41 @@ pub struct VolumeOptions {
     /// The most memory for documents and namespaces that are read again, in bytes. A store may
     /// be larger.
     pub cache_bytes: u64,
-    /// How many writes may wait for the writer; further callers wait for a place.
-    pub queue_length: usize,
+    /// The length of a segment of the journal, in bytes. On a small volume it is shorter; for a
+    /// record that does not fit, longer.
+    pub segment_bytes: u64,
+    /// The most room that the journal takes, in bytes. The longer it may be, the seldomer a
+    /// document is written to the tree that changes often, and the longer a start may take.
+    pub journal_bytes: u64,
+    /// The most memory for what is not in the tree yet, in bytes. Writes then wait for it.
+    pub dirty_bytes: u64,
+    /// For how long a small document may be missing in the tree.
+    pub checkpoint_after: Duration,
 }
 
 impl Default for VolumeOptions {
     fn default() -> Self {
-        Self { cache_bytes: 64 << 20, queue_length: 1_024 }
+        Self {
+            cache_bytes: 64 << 20,
+            segment_bytes: 16 << 20,
+            journal_bytes: 256 << 20,
+            dirty_bytes: 64 << 20,
+            checkpoint_after: Duration::from_secs(1),
+        }
+    }
+}
+
+/// The shortest segment, in bytes.
+const SEGMENT_BYTES_MIN: u64 = 32 << 10;
+
+impl VolumeOptions {
+    /// These options on a volume of so many bytes: the journal takes an eighth of it at most.
+    fn fitting(&self, volume: u64) -> Self {
+        let segment = self.segment_bytes.min(volume / 128).max(SEGMENT_BYTES_MIN);
+        // Whole blocks of the file systems in use.
+        let segment_bytes = segment.next_multiple_of(4096);
+        let journal_bytes = self.journal_bytes.min(volume / 8).max(4 * segment_bytes);
+        Self { segment_bytes, journal_bytes, ..self.clone() }
     }
 }
 
@@ -88,9 +120,9 @@ impl Default for VolumeOptions {
 /// [`Store::shutdown`] does, and blocks for that long.
 #[derive(Debug)]
 pub struct VolumeStore {
-    committed: Arc<Committed>,
-    commands: Mutex<Option<mpsc::Sender<Command>>>,
-    writer: Option<JoinHandle<()>>,
+    engine: Arc<Engine>,
+    threads: Vec<JoinHandle<()>>,
+    /// Closed once the last thread has ended.
     ended: watch::Receiver<()>,
 }
 
@@ -100,80 +132,59 @@ impl VolumeStore {
     /// # Errors
     /// [`OpenError`], each variant a sentence that says what to do.
     pub fn open(path: &Path, options: &VolumeOptions) -> Result<Self, OpenError> {
-        Self::open_with(path, options, Box::new(OsSync))
+        let lock = open::lock(path)?;
+        let disk = OsDisk::open(path).map_err(|error| OpenError::from_io(path, error))?;
+        Self::start(Arc::new(disk), path, options, Some(lock))
     }
 
-    fn open_with(
+    /// Opens a disk that nobody else uses. Blocks.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn open_on(disk: Arc<dyn Disk>, options: &VolumeOptions) -> Result<Self, OpenError> {
+        Self::start(disk, Path::new("the disk"), options, None)
+    }
+
+    fn start(
+        disk: Arc<dyn Disk>,
         path: &Path,
         options: &VolumeOptions,
-        sync: Box<dyn Sync>,
+        lock: Option<DirectoryLock>,
     ) -> Result<Self, OpenError> {
-        let opened = open::open(path, sync)?;
-        let committed = Arc::new(Committed::new(opened.tree, options.cache_bytes));
-        let (commands, queue) = mpsc::channel(options.queue_length.max(1));
-        let writer = Writer::new(Arc::clone(&committed), opened.disk, opened.lock);
+        let engine = Arc::new(open::open(disk, path, options)?);
         let (end, ended) = watch::channel(());
-        let run = move || {
-            writer.run(queue);
-            drop(end);
-        };
-        let thread = thread::Builder::new()
-            .name("stowage-writer".into())
-            .spawn(run)
-            .map_err(|error| OpenError::Io { path: path.into(), error })?;
-        Ok(Self { committed, commands: Mutex::new(Some(commands)), writer: Some(thread), ended })
-    }
-
-    /// Puts a command into the writer's queue and waits for its answer.
-    async fn ask<T>(&self, command: impl FnOnce(Answer<T>) -> Command) -> Result<T> {
-        self.committed.available()?;
-        let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (answer, answered) = oneshot::channel();
-        let is_queued = match commands {
-            Some(commands) => commands.send(command(answer)).await.is_ok(),
-            None => false,
-        };
-        if !is_queued {
-            self.committed.available()?;
-            return Err(StoreError::Unavailable { reason: DEFECT.into() });
+        // Held until the last of the threads is done with the directory.
+        let held = Arc::new((lock, end));
+        let works: [(&str, fn(&Engine)); 3] = [
+            ("stowage-commit", commit::run),
+            ("stowage-tree", checkpoint::run),
+            ("stowage-segment", allocate::run),
+        ];
+        let mut store = Self { engine, threads: Vec::new(), ended };
+        for (name, work) in works {
+            let (engine, held) = (Arc::clone(&store.engine), Arc::clone(&held));
+            let run = move || {
+                if catch_unwind(AssertUnwindSafe(|| work(&engine))).is_err() {
+                    engine.fail(DEFECT.into());
+                }
+                drop(held);
+            };
+            let thread = thread::Builder::new()
+                .name(name.into())
+                .spawn(run)
+                .map_err(|error| OpenError::from_io(path, error))?;
+            store.threads.push(thread);
         }
-        // An answer is dropped where a defect ended the command, at an unknown point.
-        let lost = |_| Err(StoreError::Indeterminate { reason: DEFECT.into() });
-        answered.await.unwrap_or_else(lost)
-    }
-
-    /// Reads on a thread that may block.
-    async fn read<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Committed) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let committed = Arc::clone(&self.committed);
-        let read = move || {
-            let result = read(&committed)?;
-            // A write that failed while this waited for it is not to be seen.
-            committed.available()?;
-            Ok(result)
-        };
-        match tokio::task::spawn_blocking(read).await {
-            Ok(result) => result,
-            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-            Err(_) => Err(StoreError::Unavailable { reason: "it is shutting down".into() }),
-        }
-    }
-
-    /// Takes no more commands; the writer ends once it has done those that it has.
-    fn close(&self) {
-        self.committed.close();
-        self.commands.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Ok(store)
     }
 }
 
 impl Drop for VolumeStore {
     fn drop(&mut self) {
-        self.close();
-        if let Some(writer) = self.writer.take() {
-            // A panic of the writer has been told to every caller.
-            let _ = writer.join();
+        self.engine.close();
+        for thread in self.threads.drain(..) {
+            // A panic has been told to every caller.
+            let _ = thread.join();
         }
     }
 }
@@ -185,61 +196,47 @@ impl Store for VolumeStore {
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Arc<Object>>> {
-        self.committed.available()?;
-        if let Some(document) = self.committed.cached_document(key) {
-            return Ok(document);
+        match self.engine.read(key.as_str()).await? {
+            Entry::Document(document) => Ok(document),
+            Entry::Namespace(_) => Err(StoreError::Unavailable { reason: DEFECT.into() }),
         }
-        let key = key.clone();
-        self.read(move |committed| committed.document(&key)).await
     }
 
     async fn put(&self, key: &Key, body: Bytes, preconditions: Preconditions) -> Result<Put> {
-        let key = key.clone();
-        self.ask(|answer| Command::Put { key, body, preconditions, answer }).await
+        self.engine.put(key, body, &preconditions).await
     }
 
     async fn update(&self, key: &Key, preconditions: Preconditions, edit: Edit) -> Result<Updated> {
-        let key = key.clone();
-        self.ask(|answer| Command::Update { key, preconditions, edit, answer })
-            .await?
-            .or_else(|panic| resume_unwind(panic))
+        self.engine.update(key, &preconditions, edit).await
     }
 
     async fn delete(&self, key: &Key, preconditions: Preconditions) -> Result<bool> {
-        let key = key.clone();
-        self.ask(|answer| Command::Delete { key, preconditions, answer }).await
+        self.engine.delete(key, &preconditions).await
     }
 
     async fn list(&self, prefix: &Prefix, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
-        self.committed.available()?;
+        self.engine.available()?;
         let (prefix, after) = (prefix.clone(), after.cloned());
-        self.read(move |committed| committed.list(&prefix, after.as_ref(), limit)).await
+        blocking(&self.engine, move |engine| engine.list(&prefix, after.as_ref(), limit)).await
     }
 
     async fn namespace(&self, key: &NamespaceKey) -> Result<Arc<Namespace>> {
-        self.committed.available()?;
-        if let Some(namespace) = self.committed.cached_namespace(key) {
-            return Ok(namespace);
+        match self.engine.read(key.as_str()).await? {
+            Entry::Namespace(namespace) => Ok(namespace),
+            Entry::Document(_) => Err(StoreError::Unavailable { reason: DEFECT.into() }),
         }
-        let key = key.clone();
-        self.read(move |committed| committed.namespace(&key)).await
     }
 
     async fn patch(&self, key: &NamespaceKey, patch: Patch) -> Result<Patched> {
-        let key = key.clone();
-        self.ask(|answer| Command::Patch { key, patch, answer }).await
+        self.engine.patch(key, &patch).await
     }
 
     async fn check(&self) -> Result<()> {
-        self.ask(|answer| Command::Check { answer }).await.map_err(|error| match error {
-            // A probe changes nothing that anybody reads.
-            StoreError::Indeterminate { reason } => StoreError::Unavailable { reason },
-            other => other,
-        })
+        self.engine.check().await
     }
 
     async fn failed(&self) -> StoreError {
-        let mut status = self.committed.status.subscribe();
+        let mut status = self.engine.status.subscribe();
         loop {
             if let Some(error) = status.borrow_and_update().failure() {
                 return error;
@@ -251,8 +248,21 @@ impl Store for VolumeStore {
     }
 
     async fn shutdown(&self) {
-        self.close();
-        // Nothing is ever sent: it ends when the writer does.
+        self.engine.close();
+        // Nothing is ever sent: it ends when the threads do.
         let _ = self.ended.clone().changed().await;
+    }
+}
+
+/// Runs what blocks on a thread that may.
+async fn blocking<T: Send + 'static>(
+    engine: &Arc<Engine>,
+    work: impl FnOnce(&Arc<Engine>) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let engine = Arc::clone(engine);
+    match tokio::task::spawn_blocking(move || work(&engine)).await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+        Err(_) => Err(StoreError::Unavailable { reason: "it is shutting down".into() }),
     }
 }

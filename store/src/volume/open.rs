@@ -1,22 +1,36 @@
 //! Taking a directory into service.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read, Write};
+use std::collections::{HashMap, VecDeque};
+use std::fs::{DirBuilder, File};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
 
-use super::disk::{Disk, Sync};
+use super::VolumeOptions;
+use super::engine::Engine;
 use super::lock::{DirectoryLock, LockError};
-use super::reserve::Reserve;
-use super::tree::{Tree, Visit};
+use super::recover::{RecoverError, Recovered, Unsaved, recover};
+use super::stage::{Stage, TEMPORARY};
+use super::state::{Layout, Live, Slot, State};
+use super::tree::Tree;
+use crate::disk::{Access, Disk, split};
+use crate::journal::format::{SEGMENT_HEADER, SegmentHeader};
+use crate::journal::segments::{self, Segment};
+use crate::revision::{Clock, time_step};
 use crate::StoreError;
-use crate::key::DIRECTORIES;
 
 /// The directory of what is the store's own, below the root. No key leads into it.
 const PRIVATE: &str = ".stowage";
 
-/// The format that this version reads and writes, as `.stowage/format` says it.
-const FORMAT: &str = "1";
+const FORMAT_FILE: &str = ".stowage/format";
+
+/// The format that this version writes, as `.stowage/format` says it.
+const FORMAT: &str = "2";
+
+/// The format before there was a journal; it is brought up to date by having one.
+const FORMAT_BEFORE: &str = "1";
 
 /// Why a directory cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -57,13 +71,23 @@ pub enum OpenError {
     },
     /// Another version wrote it in a format that this one does not know.
     #[error(
-        "{path} is in format {found:?}, and this version reads format {FORMAT} only: use the version that wrote it, or a newer one"
+        "{path} is in format {found:?}, and this version reads format {FORMAT_BEFORE} and {FORMAT} only: use the version that wrote it, or a newer one"
     )]
     Format {
         /// The directory that was asked for.
         path: PathBuf,
         /// What its format file says.
         found: String,
+    },
+    /// What was acknowledged cannot all be read back. Nothing was changed.
+    #[error(
+        "the journal of {path} cannot be used: {reason}; nothing was changed. Restore the directory from a backup; or look at what is lost with `stowage-sidecar verify`, and give it up with `stowage-sidecar repair`"
+    )]
+    Journal {
+        /// The directory that was asked for.
+        path: PathBuf,
+        /// The file, the place in it, and what does not check out.
+        reason: String,
     },
     /// Anything else.
     #[error("{path} cannot be opened: {error}; see that the volume is mounted, sound and not full")]
@@ -80,7 +104,7 @@ fn holder(pid: Option<u32>) -> String {
 }
 
 impl OpenError {
-    fn from_io(path: &Path, error: io::Error) -> Self {
+    pub(super) fn from_io(path: &Path, error: io::Error) -> Self {
         let path = path.to_owned();
         match error.kind() {
             io::ErrorKind::NotADirectory => Self::NotADirectory { path },
@@ -90,42 +114,6 @@ impl OpenError {
             _ => Self::Io { path, error },
         }
     }
-}
-
-/// A directory that is locked, in the known format, swept and synced.
-pub(super) struct Opened {
-    pub(super) tree: Tree,
-    pub(super) disk: Disk,
-    pub(super) lock: DirectoryLock,
-}
-
-/// Takes a directory into service; makes it where its parent exists.
-pub(super) fn open(path: &Path, sync: Box<dyn Sync>) -> Result<Opened, OpenError> {
-    let failed = |error| OpenError::from_io(path, error);
-    make_root(path)?;
-    let private = path.join(PRIVATE);
-    make_directory(&private).map_err(failed)?;
-    let lock = DirectoryLock::acquire(&private.join("lock")).map_err(|error| match error {
-        LockError::Held(pid) => OpenError::InUse { path: path.into(), pid },
-        LockError::Io(error) => failed(error),
-    })?;
-    let format = private.join("format");
-    let is_new = match read_format(&format).map_err(failed)? {
-        None => true,
-        Some(found) if found == FORMAT => false,
-        Some(found) => return Err(OpenError::Format { path: path.into(), found }),
-    };
-    let temporary = private.join("tmp");
-    make_directory(&temporary).map_err(failed)?;
-    sweep(&temporary).map_err(failed)?;
-    if is_new {
-        write_format(&temporary, &format).map_err(failed)?;
-    }
-    let tree = Tree::open(path).map_err(failed)?;
-    sync_what_is_there(&tree, &private, &*sync).map_err(failed)?;
-    let temporary = Tree::open(&temporary).map_err(failed)?.into_root();
-    let reserve = Reserve::new(Tree::open(&private).map_err(failed)?.into_root());
-    Ok(Opened { tree, disk: Disk::new(temporary, reserve, sync), lock })
 }
 
 /// Makes the root, durably, unless it exists.
@@ -160,52 +148,172 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-fn read_format(path: &Path) -> io::Result<Option<String>> {
+/// Locks a directory of the operating system; makes it where its parent exists.
+pub(super) fn lock(path: &Path) -> Result<DirectoryLock, OpenError> {
+    make_root(path)?;
+    let private = path.join(PRIVATE);
+    make_directory(&private).map_err(|error| OpenError::from_io(path, error))?;
+    DirectoryLock::acquire(&private.join("lock")).map_err(|error| match error {
+        LockError::Held(pid) => OpenError::InUse { path: path.into(), pid },
+        LockError::Io(error) => OpenError::from_io(path, error),
+    })
+}
+
+/// Takes a disk into service that nobody else uses. `path` is for messages.
+pub(super) fn open(
+    disk: Arc<dyn Disk>,
+    path: &Path,
+    options: &VolumeOptions,
+) -> Result<Engine, OpenError> {
+    let failed = |error| OpenError::from_io(path, error);
+    for directory in [PRIVATE, TEMPORARY, segments::DIRECTORY] {
+        make_private(&*disk, directory).map_err(failed)?;
+    }
+    let stage = Stage::new(Arc::clone(&disk));
+    stage.sweep().map_err(failed)?;
+    match read_format(&*disk).map_err(failed)?.as_deref() {
+        Some(FORMAT) => {}
+        None | Some(FORMAT_BEFORE) => write_format(&*disk, &stage).map_err(failed)?,
+        Some(found) => {
+            return Err(OpenError::Format { path: path.into(), found: found.to_owned() });
+        }
+    }
+    // A name that stands in the tree may not be durable yet, and nobody must see what a power cut
+    // could take back.
+    disk.sync_everything().map_err(failed)?;
+    let format = disk.open(FORMAT_FILE, Access::ReadWrite).map_err(failed)?;
+    let step = time_step(&*format).map_err(failed)?;
+    let recovered = recover(&*disk, &Tree::new(Arc::clone(&disk))).map_err(|error| match error {
+        RecoverError::Io(error) | RecoverError::Tree(StoreError::Io(error)) => failed(error),
+        other => OpenError::Journal { path: path.into(), reason: other.to_string() },
+    })?;
+    let options = options.fitting(disk.size().map_err(failed)?);
+    let mut clock = Clock::new(recovered.clock, step);
+    if let Some(latest) = recovered.latest {
+        clock.has_seen(latest);
+    }
+    let state = begin(&*disk, recovered, clock, &options).map_err(failed)?;
+    let engine = Engine::new(disk, stage, state, options);
+    engine.stage.refill();
+    Ok(engine)
+}
+
+/// Begins a segment behind what was recovered. One that was made before and not used is taken
+/// first, so that a start needs no room.
+fn begin(
+    disk: &dyn Disk,
+    recovered: Recovered,
+    clock: Clock,
+    options: &VolumeOptions,
+) -> io::Result<State> {
+    let Recovered { unsaved, mut live, unused, next_sequence, next_number, .. } = recovered;
+    let mut freed = Vec::new();
+    for (number, capacity) in unused {
+        segments::free(disk, number)?;
+        freed.push((number, capacity));
+    }
+    if unsaved.is_empty() {
+        for Live { number, capacity, .. } in live.drain(..) {
+            segments::free(disk, number)?;
+            freed.push((number, capacity));
+        }
+    }
+    let header = |capacity| SegmentHeader {
+        number: next_number,
+        capacity,
+        sequence: next_sequence,
+        clock: clock.last(),
+    };
+    let current = first_segment(disk, &mut freed, options, header)?;
+    let Segment { number, capacity, .. } = current;
+    live.push_back(Live { number, capacity, first: next_sequence });
+    let now = Instant::now();
+    let slot = |found: Unsaved| Slot {
+        decided: found.entry.clone(),
+        decided_at: found.sequence,
+        committed: found.entry,
+        committed_at: Some(found.sequence),
+        oldest: found.oldest,
+        since: now,
+        pinned: 0,
+    };
+    Ok(State {
+        checkpoint_now: !unsaved.is_empty(),
+        slots: unsaved.into_iter().map(|(path, found)| (path, slot(found))).collect(),
+        queue: Vec::new(),
+        layout: Layout {
+            current: Arc::new(current),
+            offset: SEGMENT_HEADER,
+            spares: VecDeque::new(),
+            live,
+            next_sequence,
+            next_number: next_number + 1,
+            reserve: options.segment_bytes / 8,
+        },
+        clock,
+        loads: HashMap::new(),
+        pinned: 0,
+        durable: next_sequence - 1,
+        saved: 0,
+        freed,
+        wanted: None,
+        refusals: 0,
+        is_full: false,
+        is_idle: false,
+        checkpointer_is_idle: false,
+        is_closed: false,
+        commits_ended: false,
+    })
+}
+
+fn first_segment(
+    disk: &dyn Disk,
+    freed: &mut Vec<(u64, u64)>,
+    options: &VolumeOptions,
+    header: impl Fn(u64) -> SegmentHeader,
+) -> io::Result<Segment> {
+    if let Some(index) = freed.iter().position(|(_, length)| *length == options.segment_bytes) {
+        let (number, capacity) = freed.remove(index);
+        return segments::make(disk, &header(capacity), Some(number));
+    }
+    match (segments::make(disk, &header(options.segment_bytes), None), freed.pop()) {
+        (Err(error), Some((number, capacity)))
+            if matches!(StoreError::from_io(io::Error::from(error.kind())), StoreError::OutOfSpace) =>
+        {
+            segments::make(disk, &header(capacity), Some(number))
+        }
+        (result, last) => {
+            freed.extend(last);
+            result
+        }
+    }
+}
+
+/// Makes a directory of the store's own, durably.
+fn make_private(disk: &dyn Disk, path: &str) -> io::Result<()> {
+    match disk.make_directory(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => disk.sync_directory(split(path).0),
+    }
+}
+
+fn read_format(disk: &dyn Disk) -> io::Result<Option<String>> {
     const LENGTH_MAX: u64 = 64;
-    let mut bytes = Vec::new();
-    match File::open(path) {
-        Ok(file) => file.take(LENGTH_MAX).read_to_end(&mut bytes)?,
+    let file = match disk.open(FORMAT_FILE, Access::Read) {
+        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
+    let mut bytes = vec![0; file.metadata()?.length.min(LENGTH_MAX) as usize];
+    file.read_exact_at(&mut bytes, 0)?;
     Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned()))
 }
 
-fn write_format(temporary: &Path, path: &Path) -> io::Result<()> {
-    let staged = temporary.join("format");
-    let mut file = File::create(&staged)?;
-    writeln!(file, "{FORMAT}")?;
-    file.sync_all()?;
-    fs::rename(staged, path)
-}
-
-/// Removes what writes that a kill cut short have left.
-fn sweep(temporary: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(temporary)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            fs::remove_dir_all(entry.path())?;
-        } else {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
-}
-
-/// Makes durable what stands in the tree already: a kill between a rename and the sync of its
-/// directory has left a name that a reader must not see before it is.
-fn sync_what_is_there(tree: &Tree, private: &Path, sync: &dyn Sync) -> io::Result<()> {
-    sync_directory(private)?;
-    sync.directory(tree.root())?;
-    for directory in DIRECTORIES {
-        let synced = tree.walk(directory, &mut |visit| match visit {
-            Visit::Directory(directory) => sync.directory(directory),
-            Visit::File(_) => Ok(()),
-        });
-        synced.map_err(|error| match error {
-            StoreError::Io(error) => error,
-            other => io::Error::other(other),
-        })?;
-    }
-    Ok(())
+fn write_format(disk: &dyn Disk, stage: &Stage) -> io::Result<()> {
+    let (staged, file) = stage.create()?;
+    file.write_all_at(format!("{FORMAT}\n").as_bytes(), 0)?;
+    file.sync()?;
+    disk.rename(&staged, FORMAT_FILE)?;
+    disk.sync_directory(PRIVATE)
 }

@@ -1,0 +1,101 @@
+//! The thread that makes segments ahead of their use, so that a write need not wait for one.
+
+use std::io;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::engine::Engine;
+use super::state::State;
+use crate::StoreError;
+use crate::journal::format::SegmentHeader;
+use crate::journal::segments;
+
+/// How soon a full journal is looked at again, should nobody say that it is not full any more.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// What is to be done next.
+enum Job {
+    Make { header: SegmentHeader, freed: Option<u64> },
+    Discard(u64),
+}
+
+/// Works until the store is closed or has failed.
+pub(super) fn run(engine: &Engine) {
+    while let Some(job) = next(engine) {
+        if let Err(error) = work(engine, job) {
+            engine.fail_io("making a segment of the journal", &error);
+        }
+    }
+}
+
+fn work(engine: &Engine, job: Job) -> io::Result<()> {
+    let (header, freed) = match job {
+        Job::Make { header, freed } => (header, freed),
+        Job::Discard(number) => return segments::discard(&*engine.disk, number),
+    };
+    let made = segments::make(&*engine.disk, &header, freed);
+    let mut state = engine.lock();
+    match made {
+        Ok(segment) => {
+            if state.wanted.is_some_and(|wanted| wanted <= header.capacity) {
+                state.wanted = None;
+            }
+            state.is_full = false;
+            state.layout.spares.push_back(Arc::new(segment));
+        }
+        Err(error) => match StoreError::from_io(error) {
+            StoreError::OutOfSpace => {
+                state.wanted = None;
+                state.is_full = true;
+                state.refusals += 1;
+            }
+            StoreError::Io(error) => return Err(error),
+            other => return Err(io::Error::other(other)),
+        },
+    }
+    drop(state);
+    engine.room.notify_waiters();
+    Ok(())
+}
+
+/// Waits for something to do.
+fn next(engine: &Engine) -> Option<Job> {
+    let mut state = engine.lock();
+    loop {
+        if state.is_closed || engine.has_failed() {
+            return None;
+        }
+        if let Some(job) = job(engine, &mut state) {
+            return Some(job);
+        }
+        state = if state.wanted.is_some() {
+            let waited = engine.allocate.wait_timeout(state, LOOK_AGAIN);
+            waited.unwrap_or_else(PoisonError::into_inner).0
+        } else {
+            engine.wait(&engine.allocate, state)
+        };
+    }
+}
+
+fn job(engine: &Engine, state: &mut MutexGuard<'_, State>) -> Option<Job> {
+    let options = &engine.options;
+    if !state.wants_segment(options) {
+        // One is kept for the next time.
+        return (state.freed.len() > 1).then(|| state.freed.remove(0)).map(|it| Job::Discard(it.0));
+    }
+    let wanted = state.wanted.map_or(0, |record| segments::capacity_for(record));
+    let capacity = options.segment_bytes.max(wanted);
+    let is_common = capacity == options.segment_bytes;
+    if is_common && state.layout.bytes() + capacity > options.journal_bytes {
+        // The tree has to come first.
+        state.checkpoint_now = true;
+        engine.checkpoint.notify_one();
+        return None;
+    }
+    let fits = |(_, freed): &(u64, u64)| *freed == capacity;
+    let freed = state.freed.iter().position(fits).map(|index| state.freed.remove(index).0);
+    let number = state.layout.next_number;
+    state.layout.next_number += 1;
+    let (sequence, clock) = (state.layout.next_sequence, state.clock.last());
+    Some(Job::Make { header: SegmentHeader { number, capacity, sequence, clock }, freed })
+}

@@ -1,0 +1,287 @@
+//! The thread that brings the tree up to date behind the journal.
+//!
+//! A round takes what is due, writes it all to temporary files, makes those durable, renames them
+//! into place, and makes the names durable. So no name in the tree ever leads to content that is
+//! not durable, and a start may trust a file by its time. Then the journal is told how far the
+//! tree has come, and what it does not need any more is freed.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::VolumeOptions;
+use super::cache::Entry;
+use super::commit;
+use super::engine::Engine;
+use super::namespace_file;
+use super::state::{Item, Purpose, Slot};
+use super::tree::not_a_directory;
+use crate::disk::{DiskFile, split};
+use crate::journal::entry::Entry as Record;
+use crate::journal::segments;
+use crate::revision::Revision;
+use crate::{Result, StoreError};
+
+/// From so many files on, one sync of everything is cheaper than one of each.
+const FILES_SYNCED_EACH: usize = 8;
+
+/// The most files of a round: what waits for room gets some sooner.
+const FILES_MAX: usize = 8_192;
+
+/// So many files are renamed while nobody can list them.
+const RENAMES: usize = 64;
+
+/// A file is rewritten so seldom that it costs no more than this many bytes a second.
+const REWRITE_BYTES_PER_SECOND: u64 = 4 << 20;
+
+/// One path of a round.
+#[derive(Debug)]
+struct Due {
+    path: Arc<str>,
+    entry: Entry,
+    /// The record that made it so.
+    sequence: u64,
+}
+
+/// What stands ready under a temporary name.
+struct Staged {
+    temporary: String,
+    file: Box<dyn DiskFile>,
+    due: Due,
+}
+
+/// Works until the store is closed, and once more then, or until it has failed.
+pub(super) fn run(engine: &Engine) {
+    let mut checkpointer = Checkpointer { engine, known: BTreeSet::new() };
+    let mut not_before = None;
+    loop {
+        let is_last = checkpointer.wait(not_before);
+        if engine.has_failed() {
+            break;
+        }
+        match checkpointer.round(is_last) {
+            Ok(true) => not_before = None,
+            // What does not fit now is tried again after a while.
+            Ok(false) => not_before = Some(Instant::now() + engine.options.checkpoint_after),
+            Err(error) => engine.fail(format!("the tree cannot be brought up to date: {error}")),
+        }
+        if is_last {
+            break;
+        }
+    }
+}
+
+/// How long a path may be missing in the tree: the longer, the more it costs to write it.
+fn patience(slot: &Slot, options: &VolumeOptions) -> Duration {
+    let bytes = match &slot.committed {
+        Entry::Document(document) => document.as_ref().map_or(0, |it| it.body.len() as u64),
+        Entry::Namespace(namespace) => namespace.snapshot_bytes(),
+    };
+    options.checkpoint_after.max(Duration::from_millis(bytes * 1_000 / REWRITE_BYTES_PER_SECOND))
+}
+
+struct Checkpointer<'a> {
+    engine: &'a Engine,
+    /// The directories that were made durable.
+    known: BTreeSet<String>,
+}
+
+impl Checkpointer<'_> {
+    /// Waits until something is due; says whether it is for the last time.
+    fn wait(&self, not_before: Option<Instant>) -> bool {
+        let engine = self.engine;
+        let mut state = engine.lock();
+        loop {
+            if engine.has_failed() || state.commits_ended {
+                return true;
+            }
+            let left = |at: Instant| at.saturating_duration_since(Instant::now());
+            let pause = not_before.map_or(Duration::ZERO, left);
+            let due = if state.checkpoint_is_due(&engine.options) {
+                Some(Duration::ZERO)
+            } else {
+                let slots = state.slots.values().filter(|slot| slot.committed_at.is_some());
+                slots.map(|slot| left(slot.since + patience(slot, &engine.options))).min()
+            };
+            state = match due.map(|due| due.max(pause)) {
+                Some(Duration::ZERO) => return false,
+                Some(left) => {
+                    let waited = engine.checkpoint.wait_timeout(state, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                // Every commit of what is not in the tree wakes this thread.
+                None => {
+                    state.checkpointer_is_idle = true;
+                    let mut state = engine.wait(&engine.checkpoint, state);
+                    state.checkpointer_is_idle = false;
+                    state
+                }
+            };
+        }
+    }
+
+    /// Brings into the tree what is due; says whether all of it fitted.
+    fn round(&mut self, is_last: bool) -> Result<bool> {
+        let engine = self.engine;
+        let (removed, written): (Vec<Due>, Vec<Due>) = self
+            .due(is_last)
+            .into_iter()
+            .partition(|due| matches!(due.entry, Entry::Document(None)));
+        let mut directories = BTreeSet::new();
+        // First, because it makes room.
+        for due in &removed {
+            self.remove(&due.path, &mut directories)?;
+        }
+        let (staged, all_fit) = self.stage_all(written)?;
+        let mut saved = removed;
+        for chunk in staged.chunks(RENAMES) {
+            let _names = engine.names.write().unwrap_or_else(PoisonError::into_inner);
+            for Staged { temporary, due, .. } in chunk {
+                engine.disk.rename(temporary, &due.path).map_err(|error| at(&due.path, error))?;
+                directories.insert(split(&due.path).0.to_owned());
+            }
+        }
+        saved.extend(staged.into_iter().map(|staged| staged.due));
+        self.sync_directories(&directories)?;
+        engine.stage.refill();
+        self.settle(&saved)?;
+        let mut state = engine.lock();
+        if !all_fit && saved.is_empty() {
+            state.refusals += 1;
+        }
+        drop(state);
+        engine.room.notify_waiters();
+        Ok(all_fit)
+    }
+
+    fn due(&self, is_last: bool) -> Vec<Due> {
+        let options = &self.engine.options;
+        let mut state = self.engine.lock();
+        let is_forced = is_last || state.checkpoint_is_due(options);
+        state.checkpoint_now = false;
+        let is_due = |slot: &Slot| is_forced || slot.since.elapsed() >= patience(slot, options);
+        let mut due: Vec<(u64, Due)> = state
+            .slots
+            .iter()
+            .filter(|(_, slot)| is_due(slot))
+            .filter_map(|(path, slot)| {
+                let (path, entry) = (Arc::clone(path), slot.committed.clone());
+                Some((slot.oldest, Due { path, entry, sequence: slot.committed_at? }))
+            })
+            .collect();
+        drop(state);
+        // The oldest first: they hold on to the journal.
+        due.sort_unstable_by_key(|(oldest, _)| *oldest);
+        if !is_last {
+            due.truncate(FILES_MAX);
+        }
+        due.into_iter().map(|(_, due)| due).collect()
+    }
+
+    fn remove(&self, path: &str, directories: &mut BTreeSet<String>) -> Result<()> {
+        let _names = self.engine.names.write().unwrap_or_else(PoisonError::into_inner);
+        match self.engine.disk.remove(path) {
+            Ok(()) => {
+                directories.insert(split(path).0.to_owned());
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(at(path, error)),
+        }
+    }
+
+    /// Writes each to a temporary file, durably; says whether all fitted.
+    fn stage_all(&mut self, written: Vec<Due>) -> Result<(Vec<Staged>, bool)> {
+        let engine = self.engine;
+        let mut staged = Vec::with_capacity(written.len());
+        let mut all_fit = true;
+        for due in written {
+            match self.stage(due) {
+                Ok(one) => staged.push(one),
+                Err(StoreError::OutOfSpace) => all_fit = false,
+                Err(error) => return Err(error),
+            }
+        }
+        if staged.len() > FILES_SYNCED_EACH {
+            engine.disk.sync_everything()?;
+        } else {
+            for Staged { file, .. } in &staged {
+                file.sync()?;
+            }
+        }
+        Ok((staged, all_fit))
+    }
+
+    fn stage(&mut self, due: Due) -> Result<Staged> {
+        let directory = split(&due.path).0;
+        if !self.known.contains(directory) {
+            self.engine.stage.make_way(&due.path).map_err(|error| at(&due.path, error))?;
+            self.known.insert(directory.to_owned());
+        }
+        let (temporary, file) = match &due.entry {
+            Entry::Document(Some(object)) => {
+                self.engine.stage.write(&object.body, Some(Revision::at(object.modified)))?
+            }
+            Entry::Namespace(namespace) => {
+                self.engine.stage.write(&namespace_file::encode(namespace), None)?
+            }
+            Entry::Document(None) => self.engine.stage.write(b"", None)?,
+        };
+        Ok(Staged { temporary, file, due })
+    }
+
+    fn sync_directories(&self, directories: &BTreeSet<String>) -> io::Result<()> {
+        let disk = &self.engine.disk;
+        if directories.len() > FILES_SYNCED_EACH {
+            return disk.sync_everything();
+        }
+        directories.iter().try_for_each(|directory| disk.sync_directory(directory))
+    }
+
+    /// Forgets what is in the tree, tells the journal so, and frees what it does not need.
+    fn settle(&self, saved: &[Due]) -> Result<()> {
+        let engine = self.engine;
+        let mut state = engine.lock();
+        for due in saved {
+            state.has_saved(&due.path, due.sequence);
+        }
+        let up_to = state.first_unsaved() - 1;
+        if up_to > state.saved {
+            let clock = state.clock.last();
+            let record = Record::Checkpoint { sequence: up_to, clock };
+            // Without room it is not told, and a start does some of the work again.
+            if let Ok((sequence, segment, offset)) = state.layout.place(&record, Purpose::Freeing) {
+                state.saved = sequence;
+                let (entry, answer) = (None, None);
+                let item = Item::Record { sequence, record, segment, offset, entry, answer };
+                state.queue.push(item);
+                engine.wake_commits(&state);
+            }
+        }
+        if state.commits_ended {
+            drop(state);
+            commit::finish(engine)?;
+            state = engine.lock();
+        }
+        let durable = state.durable;
+        let released = state.layout.release(up_to, durable);
+        drop(state);
+        for segment in released {
+            segments::free(&*engine.disk, segment.number)?;
+            let mut state = engine.lock();
+            state.freed.push((segment.number, segment.capacity));
+            state.is_full = false;
+            drop(state);
+            engine.allocate.notify_one();
+        }
+        Ok(())
+    }
+}
+
+fn at(path: &str, error: io::Error) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => not_a_directory(path),
+        _ => StoreError::from_io(error),
+    }
+}

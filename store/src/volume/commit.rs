@@ -1,0 +1,182 @@
+//! The one thread that writes the journal. It takes everything that waits, writes it in one
+//! piece, syncs once, and answers all.
+
+use std::sync::Arc;
+
+use super::engine::Engine;
+use super::state::Item;
+use crate::StoreError;
+use crate::journal::entry::Entry as Record;
+use crate::journal::format::{RecordKind, append_record};
+use crate::journal::segments::Segment;
+
+/// A buffer that one large write has made is not kept.
+const BUFFER_KEPT: usize = 4 << 20;
+
+/// The end of what is durable in the journal, until a confirmation stands there.
+struct Unconfirmed {
+    segment: Arc<Segment>,
+    offset: u64,
+    next: u64,
+}
+
+/// Works until the store is closed or has failed.
+pub(super) fn run(engine: &Engine) {
+    let mut buffer = Vec::new();
+    let mut unconfirmed = None;
+    while let Some(items) = next(engine, &mut unconfirmed) {
+        match write(&items, &mut buffer) {
+            Ok(tail) => {
+                unconfirmed = tail.or(unconfirmed);
+                complete(engine, items);
+            }
+            Err(error) => {
+                engine.fail_io("syncing the journal", &error);
+                refuse(engine, items, true);
+            }
+        }
+        buffer.clear();
+        buffer.shrink_to(BUFFER_KEPT);
+    }
+    let mut state = engine.lock();
+    state.commits_ended = true;
+    drop(state);
+    engine.checkpoint.notify_all();
+}
+
+/// Writes what is queued after the thread has ended: the last word of the checkpoint thread.
+pub(super) fn finish(engine: &Engine) -> std::io::Result<()> {
+    let items = std::mem::take(&mut engine.lock().queue);
+    write(&items, &mut Vec::new())?;
+    complete(engine, items);
+    Ok(())
+}
+
+/// Waits for work; `None` once there will be none.
+fn next(engine: &Engine, unconfirmed: &mut Option<Unconfirmed>) -> Option<Vec<Item>> {
+    let mut state = engine.lock();
+    loop {
+        if engine.has_failed() {
+            let items = std::mem::take(&mut state.queue);
+            state.is_closed = true;
+            drop(state);
+            refuse(engine, items, false);
+            return None;
+        }
+        if !state.queue.is_empty() {
+            return Some(std::mem::take(&mut state.queue));
+        }
+        if let Some(tail) = unconfirmed.take() {
+            drop(state);
+            confirm(engine, &tail);
+            state = engine.lock();
+            continue;
+        }
+        if state.is_closed {
+            return None;
+        }
+        state.is_idle = true;
+        state = engine.wait(&engine.work, state);
+        state.is_idle = false;
+    }
+}
+
+/// Writes what is in a row in one segment, and syncs it; then what is in the next.
+fn write(items: &[Item], buffer: &mut Vec<u8>) -> std::io::Result<Option<Unconfirmed>> {
+    let mut records = items.iter().filter_map(|item| match item {
+        Item::Record { sequence, record, segment, offset, .. } => {
+            Some((*sequence, record, segment, *offset))
+        }
+        Item::Barrier(_) => None,
+    });
+    let mut tail = None;
+    let mut next = records.next();
+    while let Some((batch, _, segment, start)) = next {
+        buffer.clear();
+        let mut last = batch;
+        while let Some((sequence, record, of, _)) = next
+            && of.number == segment.number
+        {
+            append_record(buffer, segment.seed, record.kind(), (sequence, batch), |out| {
+                record.write(out);
+            });
+            last = sequence;
+            next = records.next();
+        }
+        segment.file.write_all_at(buffer, start)?;
+        segment.file.sync_data()?;
+        let offset = start + buffer.len() as u64;
+        tail = Some(Unconfirmed { segment: Arc::clone(segment), offset, next: last + 1 });
+    }
+    Ok(tail)
+}
+
+/// Makes what is durable visible, then answers.
+fn complete(engine: &Engine, items: Vec<Item>) {
+    let mut answers = Vec::with_capacity(items.len());
+    let mut state = engine.lock();
+    for item in items {
+        match item {
+            Item::Barrier(answer) => answers.push(answer),
+            Item::Record { sequence, record, entry, answer, .. } => {
+                state.durable = sequence;
+                if let (Some(entry), Record::Change { path, .. }) =
+                    (entry, record)
+                {
+                    if let Some(load) = state.loads.get_mut(&path) {
+                        load.generation += 1;
+                    }
+                    engine.cache.insert(&path, entry.clone());
+                    if let Some(slot) = state.slots.get_mut(&path) {
+                        slot.committed = entry;
+                        slot.committed_at = Some(sequence);
+                    }
+                }
+                answers.extend(answer);
+            }
+        }
+    }
+    let wakes_checkpoints =
+        state.checkpointer_is_idle || state.checkpoint_is_due(&engine.options);
+    drop(state);
+    if wakes_checkpoints {
+        engine.checkpoint.notify_one();
+    }
+    for answer in answers {
+        // Whoever asked may be gone.
+        let _ = answer.send(Ok(()));
+    }
+}
+
+/// Answers what will not be done. Of what was being written it is unknown.
+fn refuse(engine: &Engine, items: Vec<Item>, is_written: bool) {
+    let reason = match engine.status.borrow().error() {
+        Some(StoreError::Unavailable { reason }) => reason,
+        _ => super::engine::DEFECT.to_owned(),
+    };
+    for item in items {
+        let (answer, is_record) = match item {
+            Item::Record { answer, .. } => (answer, true),
+            Item::Barrier(answer) => (Some(answer), false),
+        };
+        let reason = reason.clone();
+        let error = if is_written && is_record {
+            StoreError::Indeterminate { reason }
+        } else {
+            StoreError::Unavailable { reason }
+        };
+        if let Some(answer) = answer {
+            let _ = answer.send(Err(error));
+        }
+    }
+}
+
+/// Says behind the last batch that it is durable; a batch that comes next overwrites it.
+fn confirm(engine: &Engine, tail: &Unconfirmed) {
+    let mut mark = Vec::new();
+    let sequence = (tail.next, tail.next);
+    append_record(&mut mark, tail.segment.seed, RecordKind::Confirmation, sequence, |_| {});
+    if let Err(error) = tail.segment.file.write_all_at(&mark, tail.offset) {
+        engine.fail_io("writing the journal", &error);
+    }
+}

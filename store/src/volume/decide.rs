@@ -1,0 +1,365 @@
+//! Deciding writes: on what was decided last, under the lock, in the order in which the journal
+//! gets them. What is decided is durable once its batch is, and is answered then.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::cache::Entry;
+use super::engine::{DEFECT, Engine};
+use super::read::Loaded;
+use super::state::{Purpose, State};
+use super::tree::FILE_BYTES_MAX;
+use crate::journal::entry::{Change as Written, Entry as Record};
+use crate::revision::{Revision, content_hash};
+use crate::{
+    Change, Edit, Key, NamespaceKey, Object, Patch, Patched, Preconditions, Put, Result,
+    StoreError, Updated, Verdict,
+};
+
+/// How often an update is decided anew after somebody else came first; then it is decided under
+/// the lock.
+const RACES_MAX: u32 = 16;
+
+/// What one look at the state came to.
+enum Attempt<T> {
+    /// It is decided; the result holds once the receiver says so.
+    Decided(Result<T>, oneshot::Receiver<Result<()>>),
+    /// It is decided on what is durable already, and nothing is to be written.
+    Settled(Result<T>),
+    /// The path has to be read first.
+    Unknown,
+    /// There is no room now.
+    NoRoom,
+}
+
+impl Engine {
+    pub(super) async fn put(
+        self: &Arc<Self>,
+        key: &Key,
+        body: Bytes,
+        preconditions: &Preconditions,
+    ) -> Result<Put> {
+        check_length(&body)?;
+        let hash = content_hash(&body);
+        self.decide(key.as_str(), |state, path, entry| {
+            let current = entry.as_document();
+            if let Err(error) = require(preconditions, current) {
+                return self.unchanged(state, path, Err(error));
+            }
+            let object = stamped(state, current, body.clone(), hash);
+            let put = Put { tag: object.tag.clone(), created: current.is_none() };
+            self.put_object(state, path, entry, object, put)
+        })
+        .await
+    }
+
+    pub(super) async fn delete(
+        self: &Arc<Self>,
+        key: &Key,
+        preconditions: &Preconditions,
+    ) -> Result<bool> {
+        self.decide(key.as_str(), |state, path, entry| {
+            let Some(current) = entry.as_document() else {
+                return self.unchanged(state, path, Ok(false));
+            };
+            if let Err(error) = require(preconditions, Some(current)) {
+                return self.unchanged(state, path, Err(error));
+            }
+            self.delete_object(state, path, entry, current, true)
+        })
+        .await
+    }
+
+    pub(super) async fn update(
+        self: &Arc<Self>,
+        key: &Key,
+        preconditions: &Preconditions,
+        mut edit: Edit,
+    ) -> Result<Updated> {
+        for _ in 0..RACES_MAX {
+            let before = self
+                .decide(key.as_str(), |state, path, entry| {
+                    let before = entry.as_document().cloned();
+                    match require(preconditions, before.as_ref()) {
+                        Ok(()) => Attempt::Settled(Ok(before)),
+                        Err(error) => self.unchanged(state, path, Err(error)),
+                    }
+                })
+                .await?;
+            let change = edit(before.as_deref());
+            if let Change::Put(body) = &change {
+                check_length(body)?;
+            }
+            let hash = hash_of(&change);
+            let updated = self
+                .decide(key.as_str(), |state, path, entry| {
+                    if !is_same(entry.as_document(), before.as_ref()) {
+                        // Somebody came first.
+                        return Attempt::Settled(Ok(None));
+                    }
+                    self.change(state, path, entry, &change, hash)
+                })
+                .await?;
+            if let Some(updated) = updated {
+                return Ok(updated);
+            }
+        }
+        let mut panic = None;
+        let updated = self
+            .decide(key.as_str(), |state, path, entry| {
+                let before = entry.as_document();
+                if let Err(error) = require(preconditions, before) {
+                    return self.unchanged(state, path, Err(error));
+                }
+                let decided = catch_unwind(AssertUnwindSafe(|| edit(before.map(|it| &**it))));
+                match decided {
+                    Ok(change) => {
+                        let hash = hash_of(&change);
+                        self.change(state, path, entry, &change, hash)
+                    }
+                    Err(payload) => {
+                        panic = Some(payload);
+                        Attempt::Settled(Ok(None))
+                    }
+                }
+            })
+            .await?;
+        match (updated, panic) {
+            (Some(updated), None) => Ok(updated),
+            (_, Some(payload)) => resume_unwind(payload),
+            (None, None) => Err(StoreError::Unavailable { reason: DEFECT.into() }),
+        }
+    }
+
+    /// Carries out what an edit decided; `None` is never the result.
+    fn change(
+        &self,
+        state: &mut State,
+        path: &Arc<str>,
+        entry: &Entry,
+        change: &Change,
+        hash: u64,
+    ) -> Attempt<Option<Updated>> {
+        let before = entry.as_document().cloned();
+        match (change, &before) {
+            (Change::Keep, _) | (Change::Delete, None) => {
+                let after = before.clone();
+                self.unchanged(state, path, Ok(Some(Updated { before, after })))
+            }
+            (Change::Put(body), _) => {
+                if let Err(error) = check_length(body) {
+                    return Attempt::Settled(Err(error));
+                }
+                let object = stamped(state, before.as_ref(), body.clone(), hash);
+                let updated = Updated { before, after: Some(Arc::clone(&object)) };
+                self.put_object(state, path, entry, object, Some(updated))
+            }
+            (Change::Delete, Some(current)) => {
+                let updated = Updated { before: before.clone(), after: None };
+                self.delete_object(state, path, entry, current, Some(updated))
+            }
+        }
+    }
+
+    pub(super) async fn patch(
+        self: &Arc<Self>,
+        key: &NamespaceKey,
+        patch: &Patch,
+    ) -> Result<Patched> {
+        self.decide(key.as_str(), |state, path, entry| {
+            let Some(current) = entry.as_namespace() else {
+                return Attempt::Settled(Err(StoreError::Unavailable { reason: DEFECT.into() }));
+            };
+            let next = match current.patched(patch) {
+                Ok(next) => Arc::new(next),
+                Err(error) => return self.unchanged(state, path, Err(error)),
+            };
+            let shrinks = next.snapshot_bytes() < current.snapshot_bytes() || next.is_empty();
+            let purpose = if shrinks { Purpose::Freeing } else { Purpose::Growing };
+            let change = Written::Patch {
+                version: next.version(),
+                operations: patch.operations.clone(),
+            };
+            let patched =
+                Patched { namespace: Arc::clone(&next), created: current.version() == 0 };
+            self.accept(state, path, entry, Entry::Namespace(next), change, purpose, patched)
+        })
+        .await
+    }
+
+    fn put_object<T>(
+        &self,
+        state: &mut State,
+        path: &Arc<str>,
+        entry: &Entry,
+        object: Arc<Object>,
+        result: T,
+    ) -> Attempt<T> {
+        let revision = Revision::at(object.modified);
+        let change = Written::Put { revision, body: object.body.clone() };
+        let next = Entry::Document(Some(object));
+        self.accept(state, path, entry, next, change, Purpose::Growing, result)
+    }
+
+    fn delete_object<T>(
+        &self,
+        state: &mut State,
+        path: &Arc<str>,
+        entry: &Entry,
+        current: &Object,
+        result: T,
+    ) -> Attempt<T> {
+        let revision = state.clock.stamp(Some(Revision::at(current.modified)));
+        let change = Written::Delete { revision };
+        let next = Entry::Document(None);
+        self.accept(state, path, entry, next, change, Purpose::Freeing, result)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "all of it is one decision")]
+    fn accept<T>(
+        &self,
+        state: &mut State,
+        path: &Arc<str>,
+        current: &Entry,
+        next: Entry,
+        change: Written,
+        purpose: Purpose,
+        result: T,
+    ) -> Attempt<T> {
+        if purpose == Purpose::Growing && state.pinned > self.options.dirty_bytes {
+            state.checkpoint_now = true;
+            self.checkpoint.notify_one();
+            return Attempt::NoRoom;
+        }
+        let record = Record::Change { path: Arc::clone(path), change };
+        let (answer, answered) = oneshot::channel();
+        match state.accept(path, current, next, record, purpose, answer) {
+            Ok(()) => {
+                self.wake_commits(state);
+                if state.wants_segment(&self.options) {
+                    self.allocate.notify_one();
+                }
+                Attempt::Decided(Ok(result), answered)
+            }
+            Err(no_room) => {
+                state.wanted = state.wanted.max(Some(no_room.0));
+                self.allocate.notify_one();
+                Attempt::NoRoom
+            }
+        }
+    }
+
+    /// A result that changes nothing. It waits for what it was decided on to be durable: what is
+    /// told must not be taken back by a crash.
+    fn unchanged<T>(&self, state: &mut State, path: &Arc<str>, result: Result<T>) -> Attempt<T> {
+        match state.slots.get(path) {
+            Some(slot) if slot.decided_at > state.durable => {
+                Attempt::Decided(result, self.barrier(state))
+            }
+            _ => Attempt::Settled(result),
+        }
+    }
+
+    /// Runs a decision on what was decided last at a path, as often as it takes to know that, and
+    /// to have room.
+    async fn decide<T>(
+        self: &Arc<Self>,
+        path: &str,
+        mut decision: impl FnMut(&mut State, &Arc<str>, &Entry) -> Attempt<T>,
+    ) -> Result<T> {
+        let path: Arc<str> = path.into();
+        let mut loaded: Option<Loaded> = None;
+        let mut refusals = None;
+        loop {
+            let room = self.room.notified();
+            tokio::pin!(room);
+            if refusals.is_some() {
+                // Before the look, so that no wake-up between the two is missed.
+                room.as_mut().enable();
+            }
+            let (attempt, refused) = self.attempt(&path, loaded.as_ref(), &mut decision)?;
+            match attempt {
+                Attempt::Settled(result) => return result,
+                Attempt::Decided(result, answered) => {
+                    let lost = |_| Err(StoreError::Indeterminate { reason: DEFECT.into() });
+                    answered.await.unwrap_or_else(lost)?;
+                    return result;
+                }
+                Attempt::Unknown => loaded = Some(self.load(&path).await?),
+                Attempt::NoRoom => match refusals {
+                    None => refusals = Some(refused),
+                    Some(before) if before != refused => return Err(StoreError::OutOfSpace),
+                    Some(_) => room.await,
+                },
+            }
+        }
+    }
+
+    /// One look; also says how often room could not be made so far.
+    fn attempt<T>(
+        &self,
+        path: &Arc<str>,
+        loaded: Option<&Loaded>,
+        decision: &mut impl FnMut(&mut State, &Arc<str>, &Entry) -> Attempt<T>,
+    ) -> Result<(Attempt<T>, u64)> {
+        let mut state = self.lock();
+        self.available()?;
+        if state.is_closed {
+            return Err(StoreError::Unavailable { reason: DEFECT.into() });
+        }
+        let entry = match state.slots.get(path) {
+            Some(slot) => Some(slot.decided.clone()),
+            None => self.cache.get(path),
+        };
+        let entry = entry.or_else(|| loaded.and_then(|loaded| loaded.current(&state)).cloned());
+        let attempt = match entry {
+            Some(entry) => decision(&mut state, path, &entry),
+            None => Attempt::Unknown,
+        };
+        Ok((attempt, state.refusals))
+    }
+}
+
+/// The document of a body that is accepted now.
+fn stamped(state: &mut State, current: Option<&Arc<Object>>, body: Bytes, hash: u64) -> Arc<Object> {
+    let revision = state.clock.stamp(current.map(|current| Revision::at(current.modified)));
+    Arc::new(Object { tag: revision.tag(hash), modified: revision.timestamp(), body })
+}
+
+/// The hash of what an edit puts; worked out before the lock is taken.
+fn hash_of(change: &Change) -> u64 {
+    match change {
+        Change::Put(body) => content_hash(body),
+        Change::Keep | Change::Delete => 0,
+    }
+}
+
+/// Whether nothing was written between the two looks.
+fn is_same(one: Option<&Arc<Object>>, other: Option<&Arc<Object>>) -> bool {
+    match (one, other) {
+        (None, None) => true,
+        (Some(one), Some(other)) => one.tag == other.tag,
+        _ => false,
+    }
+}
+
+fn check_length(body: &Bytes) -> Result<()> {
+    if body.len() as u64 > FILE_BYTES_MAX {
+        return Err(StoreError::Io(io::ErrorKind::FileTooLarge.into()));
+    }
+    Ok(())
+}
+
+fn require(preconditions: &Preconditions, current: Option<&Arc<Object>>) -> Result<()> {
+    let current = current.map(|object| &object.tag);
+    match preconditions.evaluate(current) {
+        Verdict::Holds => Ok(()),
+        Verdict::MatchFailed | Verdict::NoneMatchFailed => {
+            Err(StoreError::PreconditionFailed { current: current.cloned() })
+        }
+    }
+}

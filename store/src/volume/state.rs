@@ -1,0 +1,268 @@
+//! What is decided and not in the tree yet, and where the journal goes on. Everything in here is
+//! behind one lock, which is held for moments: no file is touched under it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use super::VolumeOptions;
+use super::cache::Entry;
+use crate::journal::entry::Entry as Record;
+use crate::journal::format::{RECORD_HEADER, SEGMENT_HEADER, record_bytes};
+use crate::journal::segments::Segment;
+use crate::revision::Clock;
+use crate::Result;
+
+/// How many segments are kept ready: making one takes as long as filling one at full speed.
+const SPARES: usize = 2;
+
+/// Where the result of a commit goes.
+pub(super) type Answer = oneshot::Sender<Result<()>>;
+
+/// What waits for the commit thread.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// A record that has its place.
+    Record {
+        sequence: u64,
+        record: Record,
+        segment: Arc<Segment>,
+        offset: u64,
+        /// What stands at the path once it is durable.
+        entry: Option<Entry>,
+        answer: Option<Answer>,
+    },
+    /// Answered once everything before it is durable.
+    Barrier(Answer),
+}
+
+/// What is known of a path whose last changes are not in the tree.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// What stands there by what was decided last; perhaps not durable yet.
+    pub(super) decided: Entry,
+    pub(super) decided_at: u64,
+    /// What stands there, durably.
+    pub(super) committed: Entry,
+    /// The record that made it so; `None` where it is in the tree.
+    pub(super) committed_at: Option<u64>,
+    /// No record of the path before this one is missing in the tree.
+    pub(super) oldest: u64,
+    /// Since when something is missing in the tree.
+    pub(super) since: Instant,
+    /// The memory that it holds on to, roughly, in bytes.
+    pub(super) pinned: u64,
+}
+
+/// A segment whose records are not all known to be in the tree, or the current one.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) number: u64,
+    pub(super) capacity: u64,
+    /// The sequence of its first record, or of the next record where it has none.
+    pub(super) first: u64,
+}
+
+/// Where records go.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) current: Arc<Segment>,
+    pub(super) offset: u64,
+    pub(super) spares: VecDeque<Arc<Segment>>,
+    /// In the order of their use; the last is the current one.
+    pub(super) live: VecDeque<Live>,
+    pub(super) next_sequence: u64,
+    pub(super) next_number: u64,
+    /// Bytes that deletes and the like find in the last segment when nothing else fits.
+    pub(super) reserve: u64,
+}
+
+/// Whether a write may use the room that is kept back for making room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Growing,
+    Freeing,
+}
+
+/// There is no room for a record of this many bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NoRoom(pub(super) u64);
+
+impl Layout {
+    /// Gives a record its place, and its sequence.
+    pub(super) fn place(
+        &mut self,
+        record: &Record,
+        purpose: Purpose,
+    ) -> Result<(u64, Arc<Segment>, u64), NoRoom> {
+        let bytes = record_bytes(record.payload_bytes());
+        // Behind each batch there is room for a confirmation.
+        let needed = bytes + RECORD_HEADER as u64;
+        let reserve =
+            |is_last: bool| if is_last && purpose == Purpose::Growing { self.reserve } else { 0 };
+        if self.offset + needed + reserve(self.spares.is_empty()) > self.current.capacity {
+            let fits = |(index, spare): (usize, &Arc<Segment>)| {
+                let is_last = index + 1 == self.spares.len();
+                SEGMENT_HEADER + needed + reserve(is_last) <= spare.capacity
+            };
+            let skipped =
+                self.spares.iter().enumerate().position(fits).ok_or(NoRoom(needed + self.reserve))?;
+            for _ in 0..=skipped {
+                self.move_on();
+            }
+        }
+        let offset = self.offset;
+        let sequence = self.next_sequence;
+        self.offset += bytes;
+        self.next_sequence += 1;
+        Ok((sequence, Arc::clone(&self.current), offset))
+    }
+
+    fn move_on(&mut self) {
+        let Some(spare) = self.spares.pop_front() else { return };
+        let Segment { number, capacity, .. } = *spare;
+        self.live.push_back(Live { number, capacity, first: self.next_sequence });
+        self.current = spare;
+        self.offset = SEGMENT_HEADER;
+    }
+
+    /// What the journal takes on the disk, in bytes, without what waits to be used again.
+    pub(super) fn bytes(&self) -> u64 {
+        let spares = self.spares.iter().map(|spare| spare.capacity);
+        self.live.iter().map(|live| live.capacity).chain(spares).sum()
+    }
+
+    /// Takes out the segments that hold nothing but what is in the tree: every record up to
+    /// `saved`. The one before the current stays until a record of that is durable, so that a
+    /// start can tell a torn first batch from damage.
+    pub(super) fn release(&mut self, saved: u64, durable: u64) -> Vec<Live> {
+        let mut released = Vec::new();
+        while let Some(next) = self.live.get(1)
+            && next.first <= saved + 1
+            && next.first <= durable
+        {
+            released.extend(self.live.pop_front());
+        }
+        released
+    }
+}
+
+/// A path that somebody reads from the tree.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    pub(super) readers: usize,
+    /// Grows with each commit there.
+    pub(super) generation: u64,
+}
+
+/// Everything that the lock is for.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) slots: HashMap<Arc<str>, Slot>,
+    pub(super) queue: Vec<Item>,
+    pub(super) layout: Layout,
+    pub(super) clock: Clock,
+    pub(super) loads: HashMap<Arc<str>, Load>,
+    /// The sum over the slots.
+    pub(super) pinned: u64,
+    /// The last record that is durable.
+    pub(super) durable: u64,
+    /// The last record up to which everything is in the tree, as the journal says it.
+    pub(super) saved: u64,
+    /// Freed segments, number and capacity, to be used again.
+    pub(super) freed: Vec<(u64, u64)>,
+    /// The segment that somebody waits for, its least capacity.
+    pub(super) wanted: Option<u64>,
+    /// How often room could not be made.
+    pub(super) refusals: u64,
+    /// Whether the last attempt to make a segment found the volume full.
+    pub(super) is_full: bool,
+    /// Whether the tree is to be brought up to date now.
+    pub(super) checkpoint_now: bool,
+    /// Whether the commit thread waits for work.
+    pub(super) is_idle: bool,
+    /// Whether the checkpoint thread waits for a commit.
+    pub(super) checkpointer_is_idle: bool,
+    pub(super) is_closed: bool,
+    pub(super) commits_ended: bool,
+}
+
+impl State {
+    /// Takes a decided change: `next` is to stand at the path.
+    pub(super) fn accept(
+        &mut self,
+        path: &Arc<str>,
+        current: &Entry,
+        next: Entry,
+        record: Record,
+        purpose: Purpose,
+        answer: Answer,
+    ) -> Result<(), NoRoom> {
+        let growth = record.payload_bytes();
+        let (sequence, segment, offset) = self.layout.place(&record, purpose)?;
+        let slot = self.slots.entry(Arc::clone(path)).or_insert_with(|| Slot {
+            decided: current.clone(),
+            decided_at: sequence,
+            committed: current.clone(),
+            committed_at: None,
+            oldest: sequence,
+            since: Instant::now(),
+            pinned: 0,
+        });
+        // Of a document the last content is held, of a namespace what each patch brought.
+        let pinned = match next {
+            Entry::Document(_) => growth,
+            Entry::Namespace(_) => slot.pinned + growth,
+        };
+        self.pinned = self.pinned - slot.pinned + pinned;
+        slot.pinned = pinned;
+        slot.decided = next.clone();
+        slot.decided_at = sequence;
+        let entry = Some(next);
+        let answer = Some(answer);
+        self.queue.push(Item::Record { sequence, record, segment, offset, entry, answer });
+        Ok(())
+    }
+
+    /// Takes note that what the record of this sequence made stands in the tree.
+    pub(super) fn has_saved(&mut self, path: &str, sequence: u64) {
+        let Some(slot) = self.slots.get_mut(path) else { return };
+        if slot.decided_at == sequence {
+            self.pinned -= slot.pinned;
+            self.slots.remove(path);
+            return;
+        }
+        if slot.committed_at == Some(sequence) {
+            slot.committed_at = None;
+        }
+        slot.oldest = sequence + 1;
+        slot.since = Instant::now();
+        // What the later patches brought is not told apart; it is little, and counted from here.
+        if matches!(slot.decided, Entry::Namespace(_)) {
+            self.pinned -= slot.pinned;
+            slot.pinned = 0;
+        }
+    }
+
+    /// Whether there is something for the thread that makes segments.
+    pub(super) fn wants_segment(&self, options: &VolumeOptions) -> bool {
+        let is_short = self.layout.spares.len() < SPARES && !self.is_full;
+        self.wanted.is_some()
+            || is_short && self.layout.bytes() + options.segment_bytes <= options.journal_bytes
+    }
+
+    /// Whether there is something for the checkpoint thread that should not wait.
+    pub(super) fn checkpoint_is_due(&self, options: &VolumeOptions) -> bool {
+        self.checkpoint_now
+            || self.pinned > options.dirty_bytes / 2
+            || self.layout.bytes() > options.journal_bytes / 4 * 3
+    }
+
+    /// The first record that is not known to be in the tree.
+    pub(super) fn first_unsaved(&self) -> u64 {
+        let oldest = self.slots.values().map(|slot| slot.oldest).min();
+        oldest.unwrap_or(self.layout.next_sequence)
+    }
+}
