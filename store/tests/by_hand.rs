@@ -38,12 +38,13 @@ async fn the_tree_is_what_a_person_expects_to_find() {
     put(&store, &document("x"), "[]").await;
     store.patch(&namespace("cart"), patch("k", "1.0")).await.expect("a patch");
     store.patch(&namespace("cart"), patch("a", r#""\ud83d""#)).await.expect("a patch");
+    drop(store);
 
     let read = |path: &str| fs::read_to_string(root.join(path)).expect(path);
     assert_eq!(read("run-store.json"), r#"{"a":1}"#);
     assert_eq!(read("run-stores/x.json"), "[]");
     assert_eq!(read("kv/cart.json"), r#"{"version":"2","snapshot":{"a":"\ud83d","k":1.0}}"#);
-    assert_eq!(read(".stowage/format"), "1\n");
+    assert_eq!(read(".stowage/format"), "2\n");
     assert_eq!(read(".stowage/lock"), format!("{}\n", std::process::id()));
     for path in ["", ".stowage", "run-stores", "run-store.json", "kv/cart.json"] {
         let mode = fs::metadata(root.join(path)).expect(path).permissions().mode();
@@ -114,9 +115,11 @@ async fn what_is_no_regular_file_is_neither_followed_nor_replaced() {
     for (what, plant, expected) in table {
         let (directory, store) = new_store();
         put(&store, &document("b"), "1").await;
+        drop(store);
         fs::write(directory.path().join("secret"), "not to be served").expect("a file");
         let path = directory.path().join("run-stores/a.json");
         plant(&path);
+        let store = open(directory.path()).expect("the rest is sound");
         let before = fs::symlink_metadata(&path).expect("it is there");
 
         let key = document("a");
@@ -226,9 +229,10 @@ async fn a_document_that_is_dated_into_the_future_can_be_replaced() {
     let (_, stale) = get(&store, &document("a")).await.expect("it is served");
     let tag = store.put(&document("a"), "1".into(), Preconditions::matches(&stale)).await;
     assert_ne!(tag.expect("a put").tag, stale);
+    put(&store, &document("b"), "1").await;
+    drop(store);
     let replaced = modified(&directory.path().join("run-stores/a.json"));
     assert!(replaced > future, "a revision is later than the one it replaces");
-    put(&store, &document("b"), "1").await;
     let written = modified(&directory.path().join("run-stores/b.json"));
     assert!(written < future, "other documents are dated as ever");
 }
@@ -237,6 +241,7 @@ async fn a_document_that_is_dated_into_the_future_can_be_replaced() {
 async fn a_list_passes_over_what_is_no_key() {
     let (directory, store) = new_store();
     put(&store, &document("a"), "1").await;
+    drop(store);
     let path = directory.path().join("run-stores");
     for name in ["notes.txt", ".json", "b.json~", "b c.json", "%2F.json", "é.json"] {
         fs::write(path.join(name), "1").expect("junk");
@@ -245,6 +250,8 @@ async fn a_list_passes_over_what_is_no_key() {
     fs::create_dir(path.join("deeper")).expect("junk");
     fs::write(path.join("deeper/c.json"), "1").expect("junk");
     symlink("a.json", path.join("link.json")).expect("junk");
+    let store = open(directory.path()).expect("a store");
+    put(&store, &document("c"), "1").await;
     let found = store.list(&Prefix::run_stores(), None, 10).await.expect("a list");
-    assert_eq!(found, [document("a")]);
+    assert_eq!(found, [document("a"), document("c")], "in the tree, and not yet there");
 }

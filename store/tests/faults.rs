@@ -96,7 +96,7 @@ fn what_the_system_refuses_is_passed_on() {
 
 #[test]
 fn another_format_is_refused_and_left_alone() {
-    for found in ["2", "", "not a number"] {
+    for found in ["3", "", "not a number"] {
         let (directory, store) = new_store();
         drop(store);
         let temporary = directory.path().join(".stowage/tmp/7");
@@ -104,7 +104,7 @@ fn another_format_is_refused_and_left_alone() {
         fs::write(directory.path().join(".stowage/format"), found).expect("another format");
         let error = open(directory.path()).expect_err("another format");
         let expected = format!(
-            "{} is in format {found:?}, and this version reads format 1 only: \
+            "{} is in format {found:?}, and this version reads format 1 and 2 only: \
              use the version that wrote it, or a newer one",
             directory.path().display()
         );

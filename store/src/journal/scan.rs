@@ -66,11 +66,13 @@ impl Replayed<'_> {
     }
 }
 
-/// A tail that a crash tore; nothing of it was acknowledged.
+/// Where the records end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Torn {
+pub(crate) struct Tail {
     pub(crate) number: u64,
     pub(crate) offset: u64,
+    /// Whether a batch follows that a crash tore; nothing of it was acknowledged.
+    pub(crate) is_torn: bool,
 }
 
 /// Reads segments one after the other.
@@ -78,13 +80,11 @@ pub(crate) struct Torn {
 pub(crate) struct Scanner {
     /// The sequence of the next record, once one was seen.
     expected: Option<u64>,
-    /// Where the last record ended.
-    tail: Option<(u64, u64)>,
+    tail: Option<Tail>,
     /// The highest clock mark of a header.
     clock: Option<i128>,
     /// The highest sequence mark of a header.
     sequence: u64,
-    torn: Option<Torn>,
 }
 
 impl Scanner {
@@ -98,9 +98,9 @@ impl Scanner {
         self.clock
     }
 
-    /// The tail that was cut, if one was.
-    pub(crate) fn torn(&self) -> Option<Torn> {
-        self.torn
+    /// Where the records end, once one was seen.
+    pub(crate) fn tail(&self) -> Option<Tail> {
+        self.tail
     }
 
     /// Scans the segment of a number: the header first, then each record is handed to `visit`.
@@ -128,7 +128,7 @@ impl Scanner {
             visit(Replayed { number, offset, record, payload })?;
             offset += record_bytes(record.length.into());
             self.expected = Some(record.sequence + 1);
-            self.tail = Some((number, offset));
+            self.tail = Some(Tail { number, offset, is_torn: false });
             is_first = false;
         }
         // A batch that was cut short begins at the next sequence, or in the middle of the last.
@@ -141,7 +141,11 @@ impl Scanner {
             is_torn = true;
         }
         if is_torn {
-            self.torn = Some(Torn { number, offset });
+            match &mut self.tail {
+                Some(tail) if tail.number == number => tail.is_torn = true,
+                // The first batch of the segment.
+                tail => *tail = Some(Tail { number, offset, is_torn: true }),
+            }
         }
         Ok(())
     }
@@ -175,7 +179,7 @@ impl Scanner {
         }
         match self.tail {
             // What is missing stood at the end of the segment before.
-            Some((number, offset)) if is_first && found > expected => Err(Damage {
+            Some(Tail { number, offset, .. }) if is_first && found > expected => Err(Damage {
                 number,
                 offset,
                 reason: Reason::Missing { first: expected, last: found - 1 },

@@ -70,6 +70,19 @@ pub(crate) fn read(disk: &dyn Disk, number: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Opens a segment to write on in it.
+pub(crate) fn open(disk: &dyn Disk, number: u64) -> io::Result<Segment> {
+    let file = disk.open(&file_name(number), Access::ReadWrite)?;
+    let capacity = file.metadata()?.length;
+    Ok(Segment { number, capacity, seed: Seed::of_segment(number), file })
+}
+
+/// Overwrites what a crash tore, durably: it must not check out behind what comes next.
+pub(crate) fn clear(segment: &Segment, offset: u64) -> io::Result<()> {
+    write_zeros(&*segment.file, offset, segment.capacity)?;
+    segment.file.sync_data()
+}
+
 /// Makes a segment, out of a freed one of the same length if there is one.
 ///
 /// # Errors
@@ -97,19 +110,24 @@ pub(crate) fn make(
 
 fn new_file(disk: &dyn Disk, path: &str, length: u64) -> io::Result<Box<dyn DiskFile>> {
     let file = disk.create(path)?;
-    let zeros = vec![0; PIECE.min(usize::try_from(length).unwrap_or(PIECE))];
-    let mut offset = 0;
-    while offset < length {
-        let piece = zeros.len().min(usize::try_from(length - offset).unwrap_or(PIECE));
-        if let Err(error) = file.write_all_at(&zeros[..piece], offset) {
-            drop(file);
-            // The error that counts is the first one.
-            let _ = disk.remove(path);
-            return Err(error);
-        }
-        offset += piece as u64;
+    if let Err(error) = write_zeros(&*file, 0, length) {
+        drop(file);
+        // The error that counts is the first one.
+        let _ = disk.remove(path);
+        return Err(error);
     }
     Ok(file)
+}
+
+fn write_zeros(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
+    let zeros = vec![0; PIECE.min(usize::try_from(to - from).unwrap_or(PIECE))];
+    let mut offset = from;
+    while offset < to {
+        let piece = zeros.len().min(usize::try_from(to - offset).unwrap_or(PIECE));
+        file.write_all_at(&zeros[..piece], offset)?;
+        offset += piece as u64;
+    }
+    Ok(())
 }
 
 /// Takes a segment out of the journal, durably; it waits to be used again.

@@ -41,10 +41,16 @@ fn work(engine: &Engine, job: Job) -> io::Result<()> {
                 state.wanted = None;
             }
             state.is_full = false;
+            state.full_since = None;
             state.layout.spares.push_back(Arc::new(segment));
         }
         Err(error) => match StoreError::from_io(error) {
+            // What was deleted may stand in the tree still: that is tried first.
+            StoreError::OutOfSpace if !state.slots.is_empty() && state.full_since.is_none() => {
+                state.full_since = Some(state.rounds);
+            }
             StoreError::OutOfSpace => {
+                state.full_since = None;
                 state.wanted = None;
                 state.is_full = true;
                 state.refusals += 1;
@@ -68,7 +74,7 @@ fn next(engine: &Engine) -> Option<Job> {
         if let Some(job) = job(engine, &mut state) {
             return Some(job);
         }
-        state = if state.wanted.is_some() {
+        state = if state.wants_segment(&engine.options) {
             let waited = engine.allocate.wait_timeout(state, LOOK_AGAIN);
             waited.unwrap_or_else(PoisonError::into_inner).0
         } else {
@@ -83,10 +89,17 @@ fn job(engine: &Engine, state: &mut MutexGuard<'_, State>) -> Option<Job> {
         // One is kept for the next time.
         return (state.freed.len() > 1).then(|| state.freed.remove(0)).map(|it| Job::Discard(it.0));
     }
-    let wanted = state.wanted.map_or(0, |record| segments::capacity_for(record));
+    if state.full_since == Some(state.rounds) {
+        state.checkpoint_now = true;
+        engine.checkpoint.notify_one();
+        return None;
+    }
+    let wanted = state.wanted.map_or(0, segments::capacity_for);
     let capacity = options.segment_bytes.max(wanted);
     let is_common = capacity == options.segment_bytes;
-    if is_common && state.layout.bytes() + capacity > options.journal_bytes {
+    // One more than the current segment there may always be, however long that is.
+    let is_last = state.layout.live.len() == 1 && state.layout.spares.is_empty();
+    if is_common && !is_last && state.layout.bytes() + capacity > options.journal_bytes {
         // The tree has to come first.
         state.checkpoint_now = true;
         engine.checkpoint.notify_one();

@@ -32,6 +32,9 @@ const FILES_MAX: usize = 8_192;
 /// So many files are renamed while nobody can list them.
 const RENAMES: usize = 64;
 
+/// How long a full volume is left alone at least.
+const PAUSE_WHEN_FULL: Duration = Duration::from_millis(20);
+
 /// A file is rewritten so seldom that it costs no more than this many bytes a second.
 const REWRITE_BYTES_PER_SECOND: u64 = 4 << 20;
 
@@ -97,8 +100,10 @@ impl Checkpointer<'_> {
                 return true;
             }
             let left = |at: Instant| at.saturating_duration_since(Instant::now());
-            let pause = not_before.map_or(Duration::ZERO, left);
+            let mut pause = not_before.map_or(Duration::ZERO, left);
             let due = if state.checkpoint_is_due(&engine.options) {
+                // Somebody waits.
+                pause = pause.min(PAUSE_WHEN_FULL);
                 Some(Duration::ZERO)
             } else {
                 let slots = state.slots.values().filter(|slot| slot.committed_at.is_some());
@@ -147,10 +152,12 @@ impl Checkpointer<'_> {
         engine.stage.refill();
         self.settle(&saved)?;
         let mut state = engine.lock();
+        state.rounds += 1;
         if !all_fit && saved.is_empty() {
             state.refusals += 1;
         }
         drop(state);
+        engine.allocate.notify_one();
         engine.room.notify_waiters();
         Ok(all_fit)
     }

@@ -26,6 +26,9 @@ const PRIVATE: &str = ".stowage";
 
 const FORMAT_FILE: &str = ".stowage/format";
 
+/// The length of the first segment of a new store, in bytes.
+const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
+
 /// The format that this version writes, as `.stowage/format` says it.
 const FORMAT: &str = "2";
 
@@ -169,14 +172,14 @@ pub(super) fn open(
     for directory in [PRIVATE, TEMPORARY, segments::DIRECTORY] {
         make_private(&*disk, directory).map_err(failed)?;
     }
+    let format = read_format(&*disk).map_err(failed)?;
+    if let Some(found) = format.as_deref().filter(|it| ![FORMAT, FORMAT_BEFORE].contains(it)) {
+        return Err(OpenError::Format { path: path.into(), found: found.to_owned() });
+    }
     let stage = Stage::new(Arc::clone(&disk));
     stage.sweep().map_err(failed)?;
-    match read_format(&*disk).map_err(failed)?.as_deref() {
-        Some(FORMAT) => {}
-        None | Some(FORMAT_BEFORE) => write_format(&*disk, &stage).map_err(failed)?,
-        Some(found) => {
-            return Err(OpenError::Format { path: path.into(), found: found.to_owned() });
-        }
+    if format.as_deref() != Some(FORMAT) {
+        write_format(&*disk, &stage).map_err(failed)?;
     }
     // A name that stands in the tree may not be durable yet, and nobody must see what a power cut
     // could take back.
@@ -198,35 +201,46 @@ pub(super) fn open(
     Ok(engine)
 }
 
-/// Begins a segment behind what was recovered. One that was made before and not used is taken
-/// first, so that a start needs no room.
+/// Goes on where the journal ends. That needs no room, unless there is no journal yet.
 fn begin(
     disk: &dyn Disk,
     recovered: Recovered,
     clock: Clock,
     options: &VolumeOptions,
 ) -> io::Result<State> {
-    let Recovered { unsaved, mut live, unused, next_sequence, next_number, .. } = recovered;
-    let mut freed = Vec::new();
-    for (number, capacity) in unused {
-        segments::free(disk, number)?;
-        freed.push((number, capacity));
+    let Recovered { unsaved, mut live, unused, next_sequence, mut next_number, tail, .. } = recovered;
+    // One that was passed over, because a record did not fit into it, is behind.
+    let last = live.back().map_or(0, |live| live.number);
+    let (behind, ahead): (Vec<_>, Vec<_>) = unused.into_iter().partition(|it| it.0 < last);
+    for (number, _) in &behind {
+        segments::free(disk, *number)?;
     }
-    if unsaved.is_empty() {
-        for Live { number, capacity, .. } in live.drain(..) {
-            segments::free(disk, number)?;
-            freed.push((number, capacity));
+    let open = |(number, _): (u64, u64)| segments::open(disk, number).map(Arc::new);
+    let mut spares = ahead.into_iter().map(open).collect::<io::Result<VecDeque<_>>>()?;
+    let (current, offset) = match (tail, spares.pop_front()) {
+        (Some(tail), spare) => {
+            spares.extend(spare);
+            spares.rotate_right(usize::from(!spares.is_empty()));
+            let current = segments::open(disk, tail.number)?;
+            if tail.is_torn {
+                segments::clear(&current, tail.offset)?;
+            }
+            (Arc::new(current), tail.offset)
         }
-    }
-    let header = |capacity| SegmentHeader {
-        number: next_number,
-        capacity,
-        sequence: next_sequence,
-        clock: clock.last(),
+        (None, Some(spare)) => (spare, SEGMENT_HEADER),
+        (None, None) => {
+            // Small, so that a store that is hardly used takes little room.
+            let capacity = options.segment_bytes.min(FIRST_SEGMENT_BYTES);
+            let (sequence, clock) = (next_sequence, clock.last());
+            let header = SegmentHeader { number: next_number, capacity, sequence, clock };
+            next_number += 1;
+            (Arc::new(segments::make(disk, &header, None)?), SEGMENT_HEADER)
+        }
     };
-    let current = first_segment(disk, &mut freed, options, header)?;
-    let Segment { number, capacity, .. } = current;
-    live.push_back(Live { number, capacity, first: next_sequence });
+    if live.back().is_none_or(|live| live.number != current.number) {
+        let Segment { number, capacity, .. } = *current;
+        live.push_back(Live { number, capacity, first: next_sequence });
+    }
     let now = Instant::now();
     let slot = |found: Unsaved| Slot {
         decided: found.entry.clone(),
@@ -242,51 +256,30 @@ fn begin(
         slots: unsaved.into_iter().map(|(path, found)| (path, slot(found))).collect(),
         queue: Vec::new(),
         layout: Layout {
-            current: Arc::new(current),
-            offset: SEGMENT_HEADER,
-            spares: VecDeque::new(),
+            reserve: current.capacity / 8,
+            current,
+            offset,
+            spares,
             live,
             next_sequence,
-            next_number: next_number + 1,
-            reserve: options.segment_bytes / 8,
+            next_number,
         },
         clock,
         loads: HashMap::new(),
         pinned: 0,
         durable: next_sequence - 1,
         saved: 0,
-        freed,
+        freed: behind,
         wanted: None,
         refusals: 0,
         is_full: false,
+        full_since: None,
+        rounds: 0,
         is_idle: false,
         checkpointer_is_idle: false,
         is_closed: false,
         commits_ended: false,
     })
-}
-
-fn first_segment(
-    disk: &dyn Disk,
-    freed: &mut Vec<(u64, u64)>,
-    options: &VolumeOptions,
-    header: impl Fn(u64) -> SegmentHeader,
-) -> io::Result<Segment> {
-    if let Some(index) = freed.iter().position(|(_, length)| *length == options.segment_bytes) {
-        let (number, capacity) = freed.remove(index);
-        return segments::make(disk, &header(capacity), Some(number));
-    }
-    match (segments::make(disk, &header(options.segment_bytes), None), freed.pop()) {
-        (Err(error), Some((number, capacity)))
-            if matches!(StoreError::from_io(io::Error::from(error.kind())), StoreError::OutOfSpace) =>
-        {
-            segments::make(disk, &header(capacity), Some(number))
-        }
-        (result, last) => {
-            freed.extend(last);
-            result
-        }
-    }
 }
 
 /// Makes a directory of the store's own, durably.

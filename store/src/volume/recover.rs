@@ -12,7 +12,7 @@ use super::state::Live;
 use super::tree::Tree;
 use crate::disk::Disk;
 use crate::journal::entry::{Change, Entry as Record};
-use crate::journal::scan::{Damage, Scanner, Torn};
+use crate::journal::scan::{Damage, Scanner, Tail};
 use crate::journal::segments;
 use crate::revision::Revision;
 use crate::{Namespace, Operation, StoreError};
@@ -56,7 +56,8 @@ pub(super) struct Recovered {
     pub(super) clock: Option<i128>,
     /// The revisions of the records that were read, the latest.
     pub(super) latest: Option<Revision>,
-    pub(super) torn: Option<Torn>,
+    /// Where the records end, `None` where there is none.
+    pub(super) tail: Option<Tail>,
 }
 
 /// A segment, and the sequences of its records.
@@ -127,7 +128,7 @@ pub(super) fn recover(disk: &dyn Disk, tree: &Tree) -> Result<Recovered, Recover
         next_number: numbers.last().map_or(1, |last| last + 1),
         clock: scanner.clock().max(checkpoint.1),
         latest,
-        torn: scanner.torn(),
+        tail: scanner.tail(),
     })
 }
 

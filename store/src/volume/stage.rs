@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::disk::{Access, Disk, DiskFile, split};
+use crate::disk::{Access, Disk, DiskFile, Kind, split};
 use crate::revision::Revision;
 use crate::{Result, StoreError};
 
@@ -127,8 +127,18 @@ impl Stage {
 
     /// Removes what writes that a kill cut short have left.
     pub(super) fn sweep(&self) -> io::Result<()> {
-        for (name, _) in self.disk.entries(TEMPORARY)? {
-            self.disk.remove(&format!("{TEMPORARY}/{name}"))?;
+        self.sweep_directory(TEMPORARY)
+    }
+
+    fn sweep_directory(&self, directory: &str) -> io::Result<()> {
+        for (name, kind) in self.disk.entries(directory)? {
+            let path = format!("{directory}/{name}");
+            if kind == Kind::Directory {
+                self.sweep_directory(&path)?;
+                self.disk.remove_directory(&path)?;
+            } else {
+                self.disk.remove(&path)?;
+            }
         }
         Ok(())
     }

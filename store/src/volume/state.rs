@@ -179,6 +179,10 @@ pub(super) struct State {
     pub(super) refusals: u64,
     /// Whether the last attempt to make a segment found the volume full.
     pub(super) is_full: bool,
+    /// The round of checkpoints before which the volume was found full; one more is waited for.
+    pub(super) full_since: Option<u64>,
+    /// How often the tree was brought up to date.
+    pub(super) rounds: u64,
     /// Whether the tree is to be brought up to date now.
     pub(super) checkpoint_now: bool,
     /// Whether the commit thread waits for work.
@@ -248,7 +252,9 @@ impl State {
 
     /// Whether there is something for the thread that makes segments.
     pub(super) fn wants_segment(&self, options: &VolumeOptions) -> bool {
-        let is_short = self.layout.spares.len() < SPARES && !self.is_full;
+        let Layout { current, offset, spares, .. } = &self.layout;
+        let is_in_use = *offset > current.capacity / 4;
+        let is_short = is_in_use && spares.len() < SPARES && !self.is_full;
         self.wanted.is_some()
             || is_short && self.layout.bytes() + options.segment_bytes <= options.journal_bytes
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::disk::{Access, Disk, DiskFile, Kind};
+use crate::disk::{Access, Disk, DiskFile, Kind, split};
 use crate::revision::Revision;
 use crate::{Result, StoreError};
 
@@ -93,9 +93,8 @@ impl Tree {
     }
 }
 
-/// Something else stands where a directory should.
+/// Something else stands where the directory of a path should.
 pub(super) fn not_a_directory(path: &str) -> StoreError {
-    let reason =
-        "something else than a directory stands on the way to it; stop the store, then move that away";
-    StoreError::Corrupt { key: path.into(), reason: reason.into() }
+    let reason = "something else than a directory stands there; stop the store, then move it away";
+    StoreError::Corrupt { key: split(path).0.into(), reason: reason.into() }
 }
