@@ -1,9 +1,9 @@
 //! A namespace: keys with JSON values under one version.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use imbl::OrdMap;
 
 use crate::{EntityTag, Patch, Quota, Result, StoreError, Verdict};
 
@@ -67,7 +67,9 @@ pub enum Operation {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Namespace {
     version: u64,
-    members: BTreeMap<MemberKey, Bytes>,
+    /// Shared with the versions before and after but for what differs, so that a patch costs what
+    /// its operations cost.
+    members: OrdMap<MemberKey, Bytes>,
     /// Bytes of the members in the encoded snapshot, without braces and commas; kept up to date
     /// so that a quota costs nothing to check.
     member_bytes: u64,
@@ -76,7 +78,7 @@ pub struct Namespace {
 impl Namespace {
     /// A namespace as it was stored.
     #[must_use]
-    pub(crate) fn from_parts(version: u64, members: BTreeMap<MemberKey, Bytes>) -> Self {
+    pub(crate) fn from_parts(version: u64, members: OrdMap<MemberKey, Bytes>) -> Self {
         let member_bytes = members.iter().map(|(key, value)| encoded_bytes(key, value)).sum();
         Self { version, members, member_bytes }
     }
@@ -151,7 +153,7 @@ impl Namespace {
                     }
                 }
                 Operation::Clear => {
-                    self.members.clear();
+                    self.members = OrdMap::new();
                     self.member_bytes = 0;
                 }
             }
@@ -220,6 +222,8 @@ fn escape(byte: u8) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;

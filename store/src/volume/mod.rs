@@ -114,6 +114,9 @@ impl VolumeOptions {
     }
 }
 
+/// What one of the threads does until the store ends.
+type Work = fn(&Engine);
+
 /// A store in a directory. See the [module](self) for what it promises.
 ///
 /// Its methods must be called on a Tokio runtime. Dropping it finishes the writes under way, as
@@ -155,7 +158,7 @@ impl VolumeStore {
         let (end, ended) = watch::channel(());
         // Held until the last of the threads is done with the directory.
         let held = Arc::new((lock, end));
-        let works: [(&str, fn(&Engine)); 3] = [
+        let works: [(&str, Work); 3] = [
             ("stowage-commit", commit::run),
             ("stowage-tree", checkpoint::run),
             ("stowage-segment", allocate::run),

@@ -1,9 +1,9 @@
 //! The file of a namespace: `{"version":"<n>","snapshot":{…}}`.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
+use imbl::OrdMap;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -84,7 +84,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Namespace, Damage> {
     if !(1..=VERSION_MAX).contains(&version) || file.version != version.to_string() {
         return Err(Damage::Version);
     }
-    let mut members = BTreeMap::new();
+    let mut members = OrdMap::new();
     for (key, value) in file.snapshot.0 {
         let value = Bytes::from(compact(value.get()));
         if members.insert(MemberKey::new(&key)?, value).is_some() {
