@@ -109,6 +109,7 @@ fn job(engine: &Engine, state: &mut MutexGuard<'_, State>) -> Option<Job> {
     let freed = state.freed.iter().position(fits).map(|index| state.freed.remove(index).0);
     let number = state.layout.next_number;
     state.layout.next_number += 1;
-    let (sequence, clock) = (state.layout.next_sequence, state.clock.last());
+    // What is only decided may never come to be, and its sequences are given again.
+    let (sequence, clock) = (state.durable + 1, state.clock.last());
     Some(Job::Make { header: SegmentHeader { number, capacity, sequence, clock }, freed })
 }
