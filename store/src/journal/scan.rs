@@ -27,6 +27,8 @@ pub(crate) enum Reason {
     Length { found: u64, expected: u64 },
     #[error("its header says that it is number {0}")]
     Number(u64),
+    #[error("the file before it is missing, or was never there")]
+    Gap,
     #[error("a record that was durable does not check out (sequence {sequence})")]
     Record { sequence: u64 },
     #[error("the records {first} to {last} are missing")]
@@ -85,6 +87,8 @@ pub(crate) struct Scanner {
     clock: Option<i128>,
     /// The highest sequence mark of a header.
     sequence: u64,
+    /// The number of the last segment.
+    number: Option<u64>,
 }
 
 impl Scanner {
@@ -114,6 +118,10 @@ impl Scanner {
         mut visit: impl FnMut(Replayed<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let damaged = |offset, reason| Damage { number, offset, reason };
+        if self.number.is_some_and(|last| last + 1 != number) {
+            return Err(damaged(0, Reason::Gap).into());
+        }
+        self.number = Some(number);
         let header = self.header(number, bytes).map_err(|reason| damaged(0, reason))?;
         let seed = Seed::of_segment(number);
         let mut offset = SEGMENT_HEADER;

@@ -42,6 +42,8 @@ fn work(engine: &Engine, job: Job) -> io::Result<()> {
             }
             state.is_full = false;
             state.full_since = None;
+            // Only now: a number that is left out would look like a segment that is lost.
+            state.layout.next_number += 1;
             state.layout.spares.push_back(Arc::new(segment));
         }
         Err(error) => match StoreError::from_io(error) {
@@ -108,7 +110,6 @@ fn job(engine: &Engine, state: &mut MutexGuard<'_, State>) -> Option<Job> {
     let fits = |(_, freed): &(u64, u64)| *freed == capacity;
     let freed = state.freed.iter().position(fits).map(|index| state.freed.remove(index).0);
     let number = state.layout.next_number;
-    state.layout.next_number += 1;
     // What is only decided may never come to be, and its sequences are given again.
     let (sequence, clock) = (state.durable + 1, state.clock.last());
     Some(Job::Make { header: SegmentHeader { number, capacity, sequence, clock }, freed })

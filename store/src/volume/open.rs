@@ -209,18 +209,23 @@ fn begin(
     options: &VolumeOptions,
 ) -> io::Result<State> {
     let Recovered { unsaved, mut live, unused, next_sequence, mut next_number, tail, .. } = recovered;
-    // One that was passed over, because a record did not fit into it, is behind.
+    // One that was passed over, because a record did not fit into it, is freed in its turn: the
+    // numbers that are there are always in a row.
     let last = live.back().map_or(0, |live| live.number);
-    let (behind, ahead): (Vec<_>, Vec<_>) = unused.into_iter().partition(|it| it.0 < last);
-    for (number, _) in &behind {
-        segments::free(disk, *number)?;
+    let (behind, mut ahead): (Vec<_>, Vec<_>) = unused.into_iter().partition(|it| it.0 < last);
+    ahead.retain(|(number, _)| tail.is_none_or(|tail| tail.number != *number));
+    for (number, capacity) in behind {
+        let place = live.partition_point(|live| live.number < number);
+        let first = live.get(place).map_or(next_sequence, |live| live.first);
+        live.insert(place, Live { number, capacity, first });
     }
     let open = |(number, _): (u64, u64)| segments::open(disk, number).map(Arc::new);
     let mut spares = ahead.into_iter().map(open).collect::<io::Result<VecDeque<_>>>()?;
     let (current, offset) = match (tail, spares.pop_front()) {
         (Some(tail), spare) => {
-            spares.extend(spare);
-            spares.rotate_right(usize::from(!spares.is_empty()));
+            if let Some(spare) = spare {
+                spares.push_front(spare);
+            }
             let current = segments::open(disk, tail.number)?;
             if tail.is_torn {
                 segments::clear(&current, tail.offset)?;
@@ -269,7 +274,7 @@ fn begin(
         pinned: 0,
         durable: next_sequence - 1,
         saved: 0,
-        freed: behind,
+        freed: Vec::new(),
         wanted: None,
         refusals: 0,
         is_full: false,

@@ -153,7 +153,7 @@ impl Layout {
 #[derive(Debug, Default)]
 pub(super) struct Load {
     pub(super) readers: usize,
-    /// Grows with each commit there.
+    /// Grows with each commit there, and with each change of the file.
     pub(super) generation: u64,
 }
 
@@ -233,6 +233,10 @@ impl State {
     /// Takes note that what the record of this sequence made stands in the tree.
     pub(super) fn has_saved(&mut self, path: &str, sequence: u64) {
         let Some(slot) = self.slots.get_mut(path) else { return };
+        // Whoever read the tree before this change of it holds something older.
+        if let Some(load) = self.loads.get_mut(path) {
+            load.generation += 1;
+        }
         if slot.decided_at == sequence {
             self.pinned -= slot.pinned;
             self.slots.remove(path);
