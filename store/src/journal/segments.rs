@@ -40,25 +40,25 @@ fn free_name(number: u64) -> String {
     format!("{DIRECTORY}/free-{number}")
 }
 
-/// The numbers of the segments, in order. What was being made or waits to be used again is
-/// removed.
-pub(crate) fn list(disk: &dyn Disk) -> io::Result<Vec<u64>> {
-    let mut numbers = Vec::new();
-    for (name, kind) in disk.entries(DIRECTORY)? {
-        if kind != Kind::File {
-            continue;
-        }
-        if name.starts_with("spare-") || name.starts_with("free-") {
-            disk.remove(&format!("{DIRECTORY}/{name}"))?;
-        } else if let Some(number) = name.strip_suffix(SUFFIX)
-            && name.len() == 20 + SUFFIX.len()
-            && let Ok(number) = number.parse()
-        {
-            numbers.push(number);
-        }
-    }
+/// The numbers of the segments, in order.
+pub(crate) fn numbers(disk: &dyn Disk) -> io::Result<Vec<u64>> {
+    let number = |(name, kind): (String, Kind)| {
+        let number = name.strip_suffix(SUFFIX).filter(|number| number.len() == 20)?;
+        if kind == Kind::File { number.parse().ok() } else { None }
+    };
+    let mut numbers: Vec<u64> = disk.entries(DIRECTORY)?.into_iter().filter_map(number).collect();
     numbers.sort_unstable();
     Ok(numbers)
+}
+
+/// Removes what was being made, or waited to be used again, when the process ended.
+pub(crate) fn sweep(disk: &dyn Disk) -> io::Result<()> {
+    for (name, kind) in disk.entries(DIRECTORY)? {
+        if kind == Kind::File && (name.starts_with("spare-") || name.starts_with("free-")) {
+            disk.remove(&format!("{DIRECTORY}/{name}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// All bytes of a segment.

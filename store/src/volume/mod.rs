@@ -41,6 +41,7 @@ mod checkpoint;
 mod commit;
 mod decide;
 mod engine;
+mod inspect;
 mod lock;
 mod namespace_file;
 mod open;
@@ -63,6 +64,7 @@ use tokio::sync::watch;
 use self::cache::Entry;
 use self::engine::{DEFECT, Engine};
 use self::lock::DirectoryLock;
+pub use self::inspect::{Cut, InspectError, JournalDamage, Report, repair, verify};
 pub use self::open::OpenError;
 use crate::disk::{Disk, OsDisk};
 use crate::{

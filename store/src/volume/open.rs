@@ -181,6 +181,7 @@ pub(super) fn open(
     if format.as_deref() != Some(FORMAT) {
         write_format(&*disk, &stage).map_err(failed)?;
     }
+    segments::sweep(&*disk).map_err(failed)?;
     // A name that stands in the tree may not be durable yet, and nobody must see what a power cut
     // could take back.
     disk.sync_everything().map_err(failed)?;

@@ -75,7 +75,7 @@ enum Pending {
 /// Reads the journal, all of it once and what is not in the tree a second time, and compares with
 /// the tree. Changes nothing.
 pub(super) fn recover(disk: &dyn Disk, tree: &Tree) -> Result<Recovered, RecoverError> {
-    let numbers = segments::list(disk)?;
+    let numbers = segments::numbers(disk)?;
     let mut scanner = Scanner::default();
     let mut checkpoint = (0, None);
     let mut used = VecDeque::new();
