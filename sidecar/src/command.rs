@@ -9,6 +9,7 @@ mod report;
 mod serve;
 mod sync;
 mod tokens;
+mod volume;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Serve(options) => serve::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Sync(options) => sync::run(&options),
+        Command::Verify(options) => volume::verify(&options),
+        Command::Repair(options) => volume::repair(&options),
         Command::Version => {
             use std::io::Write as _;
             // A reader that has gone does not want to know.

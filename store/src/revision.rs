@@ -79,7 +79,8 @@ pub(crate) fn time_step(file: &dyn DiskFile) -> io::Result<i128> {
         file.set_modified(time)?;
         kept.push(file.metadata()?.modified);
     }
-    let fits = |step: &i128| times.iter().zip(&kept).all(|(time, kept)| time - time % step == *kept);
+    let fits =
+        |step: &i128| times.iter().zip(&kept).all(|(time, kept)| time - time % step == *kept);
     STEPS.into_iter().find(fits).ok_or_else(|| {
         io::Error::other("the file system does not keep the modification time that was set")
     })

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::volume::Place;
+
 /// Serves a Store over HTTP, and syncs Git branches into one.
 #[derive(Debug, Parser)]
 #[command(
@@ -23,6 +25,7 @@ Examples:
   stowage-sidecar check --config store.yaml    say what is wrong with a configuration
   stowage-sidecar serve --config store.yaml    serve it until SIGTERM
   stowage-sidecar sync --config source.yaml    publish one Git branch
+  stowage-sidecar verify data                  check a directory that is not being served
 
 docs/configuration.md has every field of the two files. `stowage up` serves the same from
 Kubernetes manifests, without these files.";
@@ -73,6 +76,10 @@ pub enum Command {
     Check(CheckOptions),
     /// Fetch one Git branch, check its files, and publish them as one set
     Sync(SyncOptions),
+    /// Check the journal and the files of a directory that is not being served
+    Verify(VerifyOptions),
+    /// Cut the journal of a directory where it does not check out; what stood behind is lost
+    Repair(RepairOptions),
     /// Print the version
     Version,
 }
@@ -129,6 +136,47 @@ pub struct SyncOptions {
     /// How logs are written to standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     pub log_format: LogFormat,
+}
+
+const VERIFY_HELP: &str = "\
+It changes nothing. A server that refuses to start because of its journal says so, and names the
+place; this says how much checks out.
+
+Exit codes:
+  0   nothing is damaged
+  1   the directory is in use, or cannot be read
+  2   something is damaged; the report names it
+  64  the flags are wrong, or there is no store in the directory";
+
+const REPAIR_HELP: &str = "\
+It cuts only where `verify` found that the journal does not check out, and keeps a copy of the
+journal as it was below .stowage. What was acknowledged behind that place and is not in the tree is
+lost: restore a backup instead, if there is one that is later.
+
+Exit codes:
+  0   the journal was cut
+  1   the directory is in use, or cannot be read or written; nothing was cut
+  64  the flags are wrong, or there is nothing to cut at this place";
+
+/// Options of `verify`.
+#[derive(Debug, Args)]
+#[command(after_help = VERIFY_HELP)]
+pub struct VerifyOptions {
+    /// The directory that `serve` would serve (`backend.volume.path`)
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+}
+
+/// Options of `repair`.
+#[derive(Debug, Args)]
+#[command(after_help = REPAIR_HELP)]
+pub struct RepairOptions {
+    /// The place that `verify` names
+    #[arg(long, value_name = "FILE:OFFSET")]
+    pub truncate_at: Place,
+    /// The directory that `serve` would serve (`backend.volume.path`)
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
 }
 
 #[cfg(test)]

@@ -269,3 +269,54 @@ async fn version_and_help_are_told() {
         assert!(!help.stdout.is_empty(), "{command:?}");
     }
 }
+
+#[tokio::test]
+async fn a_damaged_journal_is_named_looked_at_and_cut() {
+    let place = Place::new();
+    place.configure("127.0.0.1:0", "127.0.0.1:0", "");
+    let server = place.start().await;
+    let body = "\"to be damaged\"";
+    // The second one proves that the first was durable.
+    for (name, body) in [("a", body), ("b", "2")] {
+        let request = with(put(&format!("/run-stores/{name}"), body), ADMIN);
+        assert_eq!(request.send(server.address).await.status, 200);
+    }
+    server.kill().await;
+    let data = place.path("data");
+    let segment = data.join(".stowage/journal/00000000000000000001.journal");
+    let mut bytes = std::fs::read(&segment).expect("the journal");
+    let at = bytes.windows(body.len()).position(|window| window == body.as_bytes());
+    bytes[at.expect("the document is in the journal")] ^= 1;
+    std::fs::write(&segment, bytes).expect("damage");
+
+    let refused = place.serve_refused().await;
+    let text = stderr(&refused);
+    assert_eq!(refused.status.code(), Some(1), "{text}");
+    let named = "is damaged at byte 64: a record that was durable does not check out (sequence 1)";
+    assert!(text.contains(named), "{text}");
+
+    let run = |arguments: Vec<&str>| {
+        let mut command = sidecar(&arguments);
+        command.arg(&data);
+        async move { command.output().await.expect("it runs") }
+    };
+    let looked = run(vec!["verify"]).await;
+    let said = String::from_utf8_lossy(&looked.stdout).into_owned();
+    assert_eq!(looked.status.code(), Some(2), "{said}");
+    let cut = "00000000000000000001.journal:64";
+    assert!(said.contains(&format!("repair --truncate-at {cut}")), "{said}");
+
+    for (wrong, code) in [("00000000000000000001.journal:72", 64), ("nowhere", 64)] {
+        let output = run(vec!["repair", "--truncate-at", wrong]).await;
+        assert_eq!(output.status.code(), Some(code), "{wrong}: {}", stderr(&output));
+    }
+    let output = run(vec!["repair", "--truncate-at", cut]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let looked = run(vec!["verify"]).await;
+    assert_eq!(looked.status.code(), Some(0), "{}", String::from_utf8_lossy(&looked.stdout));
+    let server = place.start().await;
+    let answer = with(put("/run-stores/b", "1"), ADMIN).send(server.address).await;
+    assert_eq!(answer.status, 200, "what is left is served: {}", answer.text());
+    let in_use = run(vec!["verify"]).await;
+    assert_eq!(in_use.status.code(), Some(1), "{}", stderr(&in_use));
+}

@@ -171,7 +171,8 @@ impl DiskFile for OsFile {
         let metadata = self.0.metadata()?;
         Ok(Metadata {
             length: metadata.len(),
-            modified: i128::from(metadata.mtime()) * NANOSECONDS + i128::from(metadata.mtime_nsec()),
+            modified: i128::from(metadata.mtime()) * NANOSECONDS
+                + i128::from(metadata.mtime_nsec()),
         })
     }
 

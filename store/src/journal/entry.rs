@@ -239,7 +239,8 @@ mod tests {
             },
         ];
         let at = |change| Entry::Change { path: "p/q".into(), change };
-        let entries = changes.map(at).into_iter().chain([Entry::Checkpoint { sequence: 9, clock: -1 }]);
+        let entries =
+            changes.map(at).into_iter().chain([Entry::Checkpoint { sequence: 9, clock: -1 }]);
         let seed = Seed::of_segment(1);
         for entry in entries {
             let mut out = Vec::new();

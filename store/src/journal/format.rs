@@ -52,7 +52,8 @@ impl SegmentHeader {
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, HeaderError> {
-        let bytes = bytes.first_chunk::<{ SEGMENT_HEADER as usize }>().ok_or(HeaderError::Damaged)?;
+        let bytes =
+            bytes.first_chunk::<{ SEGMENT_HEADER as usize }>().ok_or(HeaderError::Damaged)?;
         if bytes[..8] != MAGIC || u32_at(bytes, 12) != Self::crc(bytes) {
             return Err(HeaderError::Damaged);
         }
@@ -267,7 +268,8 @@ mod tests {
         let mut bytes = vec![0; 200];
         append_record(&mut bytes, seed, RecordKind::Patch, (5, 4), |out| out.extend([1; 20]));
         bytes.resize(400, 0);
-        let found: Vec<_> = headers_from(&bytes, 64, seed).map(|(at, h)| (at, h.sequence)).collect();
+        let found: Vec<_> =
+            headers_from(&bytes, 64, seed).map(|(at, h)| (at, h.sequence)).collect();
         assert_eq!(found, [(200, 5)]);
     }
 }

@@ -63,8 +63,11 @@ impl Replayed<'_> {
     /// [`Reason::Unreadable`].
     pub(crate) fn entry(&self) -> Result<Entry, Damage> {
         let Self { number, offset, .. } = *self;
-        Entry::read(&self.record, self.payload)
-            .map_err(|error| Damage { number, offset, reason: error.into() })
+        Entry::read(&self.record, self.payload).map_err(|error| Damage {
+            number,
+            offset,
+            reason: error.into(),
+        })
     }
 }
 

@@ -120,9 +120,7 @@ fn complete(engine: &Engine, items: Vec<Item>) {
             Item::Barrier(answer) => answers.push(answer),
             Item::Record { sequence, record, entry, answer, .. } => {
                 state.durable = sequence;
-                if let (Some(entry), Record::Change { path, .. }) =
-                    (entry, record)
-                {
+                if let (Some(entry), Record::Change { path, .. }) = (entry, record) {
                     if let Some(load) = state.loads.get_mut(&path) {
                         load.generation += 1;
                     }
@@ -136,8 +134,7 @@ fn complete(engine: &Engine, items: Vec<Item>) {
             }
         }
     }
-    let wakes_checkpoints =
-        state.checkpointer_is_idle || state.checkpoint_is_due(&engine.options);
+    let wakes_checkpoints = state.checkpointer_is_idle || state.checkpoint_is_due(&engine.options);
     drop(state);
     if wakes_checkpoints {
         engine.checkpoint.notify_one();

@@ -180,12 +180,9 @@ impl Engine {
             };
             let shrinks = next.snapshot_bytes() < current.snapshot_bytes() || next.is_empty();
             let purpose = if shrinks { Purpose::Freeing } else { Purpose::Growing };
-            let change = Written::Patch {
-                version: next.version(),
-                operations: patch.operations.clone(),
-            };
-            let patched =
-                Patched { namespace: Arc::clone(&next), created: current.version() == 0 };
+            let change =
+                Written::Patch { version: next.version(), operations: patch.operations.clone() };
+            let patched = Patched { namespace: Arc::clone(&next), created: current.version() == 0 };
             self.accept(state, path, entry, Entry::Namespace(next), change, purpose, patched)
         })
         .await
@@ -325,7 +322,12 @@ impl Engine {
 }
 
 /// The document of a body that is accepted now.
-fn stamped(state: &mut State, current: Option<&Arc<Object>>, body: Bytes, hash: u64) -> Arc<Object> {
+fn stamped(
+    state: &mut State,
+    current: Option<&Arc<Object>>,
+    body: Bytes,
+    hash: u64,
+) -> Arc<Object> {
     let revision = state.clock.stamp(current.map(|current| Revision::at(current.modified)));
     Arc::new(Object { tag: revision.tag(hash), modified: revision.timestamp(), body })
 }

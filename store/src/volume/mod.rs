@@ -63,8 +63,8 @@ use tokio::sync::watch;
 
 use self::cache::Entry;
 use self::engine::{DEFECT, Engine};
-use self::lock::DirectoryLock;
 pub use self::inspect::{Cut, InspectError, JournalDamage, Report, repair, verify};
+use self::lock::DirectoryLock;
 pub use self::open::OpenError;
 use crate::disk::{Disk, OsDisk};
 use crate::{

@@ -15,11 +15,11 @@ use super::recover::{RecoverError, Recovered, Unsaved, recover};
 use super::stage::{Stage, TEMPORARY};
 use super::state::{Layout, Live, Slot, State};
 use super::tree::Tree;
+use crate::StoreError;
 use crate::disk::{Access, Disk, split};
 use crate::journal::format::{SEGMENT_HEADER, SegmentHeader};
 use crate::journal::segments::{self, Segment};
 use crate::revision::{Clock, time_step};
-use crate::StoreError;
 
 /// The directory of what is the store's own, below the root. No key leads into it.
 const PRIVATE: &str = ".stowage";
@@ -187,10 +187,11 @@ pub(super) fn open(
     disk.sync_everything().map_err(failed)?;
     let format = disk.open(FORMAT_FILE, Access::ReadWrite).map_err(failed)?;
     let step = time_step(&*format).map_err(failed)?;
-    let recovered = recover(&*disk, &Tree::new(Arc::clone(&disk))).map_err(|error| match error {
-        RecoverError::Io(error) | RecoverError::Tree(StoreError::Io(error)) => failed(error),
-        other => OpenError::Journal { path: path.into(), reason: other.to_string() },
-    })?;
+    let recovered =
+        recover(&*disk, &Tree::new(Arc::clone(&disk))).map_err(|error| match error {
+            RecoverError::Io(error) | RecoverError::Tree(StoreError::Io(error)) => failed(error),
+            other => OpenError::Journal { path: path.into(), reason: other.to_string() },
+        })?;
     let options = options.fitting(disk.size().map_err(failed)?);
     let mut clock = Clock::new(recovered.clock, step);
     if let Some(latest) = recovered.latest {
@@ -209,7 +210,8 @@ fn begin(
     clock: Clock,
     options: &VolumeOptions,
 ) -> io::Result<State> {
-    let Recovered { unsaved, mut live, unused, next_sequence, mut next_number, tail, .. } = recovered;
+    let Recovered { unsaved, mut live, unused, next_sequence, mut next_number, tail, .. } =
+        recovered;
     // One that was passed over, because a record did not fit into it, is freed in its turn: the
     // numbers that are there are always in a row.
     let last = live.back().map_or(0, |live| live.number);

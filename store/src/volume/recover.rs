@@ -159,7 +159,11 @@ fn add(pending: &mut HashMap<Arc<str>, Pending>, path: Arc<str>, sequence: u64, 
 }
 
 /// What of the records at a path is missing in the tree.
-fn compare(tree: &Tree, path: &Arc<str>, pending: Pending) -> Result<Option<Unsaved>, RecoverError> {
+fn compare(
+    tree: &Tree,
+    path: &Arc<str>,
+    pending: Pending,
+) -> Result<Option<Unsaved>, RecoverError> {
     match pending {
         Pending::Document { oldest, sequence, revision, body } => {
             let found = tree.modified(path)?;

@@ -59,7 +59,9 @@ impl Stage {
         };
         let (path, file) = match self.create() {
             Ok(created) => created,
-            Err(error) => return self.write_reserved(content, modified, StoreError::from_io(error)),
+            Err(error) => {
+                return self.write_reserved(content, modified, StoreError::from_io(error));
+            }
         };
         match fill(&*file) {
             Ok(()) => Ok((path, file)),

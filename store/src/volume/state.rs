@@ -9,11 +9,11 @@ use tokio::sync::oneshot;
 
 use super::VolumeOptions;
 use super::cache::Entry;
+use crate::Result;
 use crate::journal::entry::Entry as Record;
 use crate::journal::format::{RECORD_HEADER, SEGMENT_HEADER, record_bytes};
 use crate::journal::segments::Segment;
 use crate::revision::Clock;
-use crate::Result;
 
 /// How many segments are kept ready: making one takes as long as filling one at full speed.
 const SPARES: usize = 2;
@@ -107,8 +107,12 @@ impl Layout {
                 let is_last = index + 1 == self.spares.len();
                 SEGMENT_HEADER + needed + reserve(is_last) <= spare.capacity
             };
-            let skipped =
-                self.spares.iter().enumerate().position(fits).ok_or(NoRoom(needed + self.reserve))?;
+            let skipped = self
+                .spares
+                .iter()
+                .enumerate()
+                .position(fits)
+                .ok_or(NoRoom(needed + self.reserve))?;
             for _ in 0..=skipped {
                 self.move_on();
             }
