@@ -1,6 +1,11 @@
 //! The server over bound ports: every row of the contracts that it serves, and what a client can
 //! do wrong.
 
+#[path = "../../../store/tests/support/contracts.rs"]
+mod contracts;
+#[path = "../../../store/tests/support/linearizability.rs"]
+mod linearizability;
+
 mod auth;
 mod binary;
 mod bodies;
@@ -12,6 +17,7 @@ mod failing;
 mod harness;
 mod health;
 mod kill;
+mod kill_histories;
 mod kv;
 mod life;
 mod names;

@@ -1,0 +1,351 @@
+//! Clients of a store, and what they sent and got back, with the disk's operations in between.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use stowage_store::{
+    Change, EntityTag, Object, Patch, Preconditions, Result, Store, StoreError, TagCondition,
+    Updated, WireTag,
+};
+
+use crate::content::{
+    DOCUMENTS, NAMESPACES, body, body_name, changes, document_key, members, namespace_key,
+    read_body,
+};
+use crate::contracts::{Answer, Condition, DocumentOperation, NamespaceOperation, Tag};
+use crate::disk::SimDisk;
+
+/// A time after everything that clients did.
+pub(crate) const LATER: u64 = u64::MAX / 2;
+
+/// How long a store that is sound takes at the most.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for a store, and fails where it does not answer.
+pub(crate) async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("no end within {PATIENCE:?}: {what}"),
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Event {
+    Document(usize, DocumentOperation),
+    Namespace(usize, NamespaceOperation),
+}
+
+/// What a client did.
+#[derive(Debug, Clone)]
+pub(crate) struct Recorded {
+    /// When it was sent and answered, in ticks of the [`Log`]; an unknown outcome is open until
+    /// the store was closed.
+    pub(crate) call: u64,
+    pub(crate) end: u64,
+    /// The disk's last operation before it was sent: only later ones can be of its making.
+    pub(crate) sent: u64,
+    /// The disk's last operation by the time at which the end was known.
+    pub(crate) settled: u64,
+    pub(crate) event: Event,
+}
+
+impl Recorded {
+    fn is_unknown(&self) -> bool {
+        match &self.event {
+            Event::Document(_, DocumentOperation::Put { answer, .. }) => *answer == Answer::Unknown,
+            Event::Document(_, DocumentOperation::Delete { answer, .. }) => {
+                *answer == Answer::Unknown
+            }
+            Event::Namespace(_, NamespaceOperation::Patch { answer, .. }) => {
+                *answer == Answer::Unknown
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What clients did with the stores on one disk.
+#[derive(Debug)]
+pub(crate) struct Log {
+    disk: SimDisk,
+    ticks: Cell<u64>,
+    /// Numbers for writes, each used once.
+    writes: Cell<u64>,
+    recorded: RefCell<Vec<Recorded>>,
+}
+
+/// What is known when something is sent.
+struct Sent {
+    call: u64,
+    sent: u64,
+}
+
+impl Log {
+    /// A log whose writes are numbered from here on.
+    pub(crate) fn new(disk: SimDisk, first_write: u64) -> Self {
+        let (ticks, writes) = (Cell::new(0), Cell::new(first_write));
+        Self { disk, ticks, writes, recorded: RefCell::default() }
+    }
+
+    fn tick(&self) -> u64 {
+        self.ticks.set(self.ticks.get() + 1);
+        self.ticks.get()
+    }
+
+    pub(crate) fn next_write(&self) -> u64 {
+        self.writes.set(self.writes.get() + 1);
+        self.writes.get()
+    }
+
+    fn send(&self) -> Sent {
+        Sent { call: self.tick(), sent: self.disk.operations() }
+    }
+
+    fn answered(&self, sent: Sent, event: Event) {
+        let Sent { call, sent } = sent;
+        let settled = self.disk.operations();
+        let mut recorded = Recorded { call, end: self.tick(), sent, settled, event };
+        if recorded.is_unknown() {
+            (recorded.end, recorded.settled) = (LATER, u64::MAX);
+        }
+        self.recorded.borrow_mut().push(recorded);
+    }
+
+    /// The store is closed: what nobody got an answer to was carried out by now, or never is.
+    pub(crate) fn close(&self) {
+        let (end, settled) = (self.tick(), self.disk.operations());
+        for recorded in self.recorded.borrow_mut().iter_mut().filter(|r| r.settled == u64::MAX) {
+            (recorded.end, recorded.settled) = (end, settled);
+        }
+    }
+
+    pub(crate) fn into_recorded(self) -> Vec<Recorded> {
+        self.recorded.into_inner()
+    }
+}
+
+/// What an error means: every error but two says that nothing was changed.
+fn answer<T>(result: Result<T>) -> Answer<T> {
+    match result {
+        Ok(value) => Answer::Done(value),
+        Err(StoreError::PreconditionFailed { current }) => {
+            Answer::Refused(current.map(|tag| tag.opaque().to_owned()))
+        }
+        Err(StoreError::Indeterminate { .. }) => Answer::Unknown,
+        Err(_) => Answer::Unchanged,
+    }
+}
+
+fn preconditions(condition: &Condition) -> Preconditions {
+    match condition {
+        Condition::Nothing => Preconditions::none(),
+        Condition::Absent => Preconditions::absent(),
+        Condition::Matches(tag) => {
+            let tag = WireTag { weak: false, opaque: tag.clone() };
+            Preconditions { if_match: Some(TagCondition::Tags(vec![tag])), if_none_match: None }
+        }
+    }
+}
+
+/// One client: what it has seen last of each document and namespace.
+struct Client<'a, S: ?Sized> {
+    store: &'a S,
+    log: &'a Log,
+    random: Rng,
+    tags: [Option<Tag>; DOCUMENTS],
+    versions: [u64; NAMESPACES],
+}
+
+/// Lets some clients do so many things each, at once.
+pub(crate) async fn run<S: Store + ?Sized>(
+    store: &S,
+    log: &Log,
+    random: &mut Rng,
+    clients: usize,
+    steps: usize,
+) {
+    let client = |random: Rng| async move {
+        let mut client =
+            Client { store, log, random, tags: Default::default(), versions: Default::default() };
+        for _ in 0..steps {
+            client.step().await;
+        }
+    };
+    let clients: Vec<_> = (0..clients).map(|_| client(random.fork())).collect();
+    in_time("the clients", join_all(clients)).await;
+}
+
+/// Writes until a write is accepted: a store that was full works again once it is not.
+///
+/// # Errors
+/// The store has failed, or does not accept one for long.
+pub(crate) async fn write_again<S: Store + ?Sized>(store: &S, log: &Log) -> Result<(), String> {
+    let random = Rng::with_seed(0);
+    let mut client =
+        Client { store, log, random, tags: Default::default(), versions: Default::default() };
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        client.put(0, Condition::Nothing).await;
+        if client.tags[0].is_some() {
+            return Ok(());
+        }
+        if let Some(error) = store.failed().now_or_never() {
+            return Err(format!("with room again, it has failed: {error}"));
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Err(format!("with room again, no write is accepted within {PATIENCE:?}"))
+}
+
+/// Reads everything, each of it as a client does.
+pub(crate) async fn read_all<S: Store + ?Sized>(store: &S, log: &Log) -> Result<()> {
+    for document in 0..DOCUMENTS {
+        get(store, log, document).await?;
+    }
+    for namespace in 0..NAMESPACES {
+        read(store, log, namespace).await?;
+    }
+    Ok(())
+}
+
+async fn get<S: Store + ?Sized>(store: &S, log: &Log, document: usize) -> Result<Option<Tag>> {
+    let sent = log.send();
+    let found = in_time("a get", store.get(&document_key(document))).await?;
+    let found = found.map(|object| (read_body(&object.body), object.tag.opaque().to_owned()));
+    let tag = found.as_ref().map(|(_, tag)| tag.clone());
+    log.answered(sent, Event::Document(document, DocumentOperation::Get(found)));
+    Ok(tag)
+}
+
+async fn read<S: Store + ?Sized>(store: &S, log: &Log, namespace: usize) -> Result<u64> {
+    let sent = log.send();
+    let found = in_time("a get", store.namespace(&namespace_key(namespace))).await?;
+    let version = found.version();
+    let event = NamespaceOperation::Get(version, members(&found));
+    log.answered(sent, Event::Namespace(namespace, event));
+    Ok(version)
+}
+
+impl<S: Store + ?Sized> Client<'_, S> {
+    async fn step(&mut self) {
+        let document = self.random.usize(..DOCUMENTS);
+        let namespace = self.random.usize(..NAMESPACES);
+        match self.random.usize(..20) {
+            0..2 => {
+                if let Ok(tag) = get(self.store, self.log, document).await {
+                    self.tags[document] = tag;
+                }
+            }
+            2..7 => self.put(document, Condition::Nothing).await,
+            7..10 => {
+                let tag = self.tags[document].clone();
+                self.put(document, tag.map_or(Condition::Absent, Condition::Matches)).await;
+            }
+            10 => self.update(document).await,
+            11..13 => self.delete(document).await,
+            13 if self.random.bool() => self.check().await,
+            13 => {
+                if let Ok(version) = read(self.store, self.log, namespace).await {
+                    self.versions[namespace] = version;
+                }
+            }
+            14..16 => self.patch(namespace, Some(self.versions[namespace])).await,
+            _ => self.patch(namespace, None).await,
+        }
+    }
+
+    /// Asks whether the store works; the answer is not looked at, as it may have failed.
+    async fn check(&mut self) {
+        let _ = in_time("a check", self.store.check()).await;
+    }
+
+    /// Waits for an answer, or sometimes goes away before it comes.
+    async fn ask<T>(&mut self, request: impl Future<Output = Result<T>>) -> Answer<T> {
+        if self.random.usize(..25) == 0 {
+            return request.now_or_never().map_or(Answer::Unknown, answer);
+        }
+        answer(in_time("a write", request).await)
+    }
+
+    async fn put(&mut self, document: usize, condition: Condition) {
+        let write = self.log.next_write();
+        let sent = self.log.send();
+        let key = document_key(document);
+        let request = self.store.put(&key, body(write), preconditions(&condition));
+        let answer = match self.ask(request).await {
+            Answer::Done(put) => Answer::Done(put.tag.opaque().to_owned()),
+            Answer::Refused(current) => Answer::Refused(current),
+            Answer::Unchanged => Answer::Unchanged,
+            Answer::Unknown => Answer::Unknown,
+        };
+        match &answer {
+            Answer::Done(tag) => self.tags[document] = Some(tag.clone()),
+            Answer::Refused(current) => self.tags[document] = current.clone(),
+            Answer::Unchanged | Answer::Unknown => {}
+        }
+        let put = DocumentOperation::Put { body: body_name(write), condition, answer };
+        self.log.answered(sent, Event::Document(document, put));
+    }
+
+    /// Reads and writes in one: a put under the condition of what was read.
+    async fn update(&mut self, document: usize) {
+        let write = self.log.next_write();
+        let sent = self.log.send();
+        let key = document_key(document);
+        let edit = Box::new(move |_: Option<&Object>| Change::Put(body(write)));
+        let request = self.store.update(&key, Preconditions::none(), edit);
+        let tag = |object: Option<Arc<Object>>| object.map(|it| it.tag.opaque().to_owned());
+        let (condition, answer) = match self.ask(request).await {
+            Answer::Done(Updated { before, after }) => {
+                let before = tag(before).map_or(Condition::Absent, Condition::Matches);
+                (before, tag(after).map_or(Answer::Unknown, Answer::Done))
+            }
+            Answer::Refused(current) => (Condition::Nothing, Answer::Refused(current)),
+            Answer::Unchanged => (Condition::Nothing, Answer::Unchanged),
+            Answer::Unknown => (Condition::Nothing, Answer::Unknown),
+        };
+        let put = DocumentOperation::Put { body: body_name(write), condition, answer };
+        self.log.answered(sent, Event::Document(document, put));
+    }
+
+    async fn delete(&mut self, document: usize) {
+        let condition = match &self.tags[document] {
+            Some(tag) if self.random.bool() => Condition::Matches(tag.clone()),
+            _ => Condition::Nothing,
+        };
+        let sent = self.log.send();
+        let key = document_key(document);
+        let request = self.store.delete(&key, preconditions(&condition));
+        let answer = self.ask(request).await;
+        let delete = DocumentOperation::Delete { condition, answer };
+        self.log.answered(sent, Event::Document(document, delete));
+    }
+
+    async fn patch(&mut self, namespace: usize, version: Option<u64>) {
+        let write = self.log.next_write();
+        let (operations, changes) = changes(write, &mut self.random);
+        let preconditions = match version {
+            None => Preconditions::none(),
+            Some(version) => Preconditions::matches(&EntityTag::from_version(version)),
+        };
+        let sent = self.log.send();
+        let patch = Patch { preconditions, operations, ..Patch::default() };
+        let key = namespace_key(namespace);
+        let request = self.store.patch(&key, patch);
+        let answer = match self.ask(request).await {
+            Answer::Done(patched) => {
+                self.versions[namespace] = patched.namespace.version();
+                Answer::Done(patched.namespace.version())
+            }
+            Answer::Refused(current) => Answer::Refused(current),
+            Answer::Unchanged => Answer::Unchanged,
+            Answer::Unknown => Answer::Unknown,
+        };
+        let patch = NamespaceOperation::Patch { changes, version, answer };
+        self.log.answered(sent, Event::Namespace(namespace, patch));
+    }
+}

@@ -1,0 +1,145 @@
+//! Disks that are full, at every number of blocks: writes are refused and nothing else is, across
+//! a kill and a start too, and deletes make room again.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use stowage_store::{Key, Name, NameKind, Preconditions, Store, StoreError, VolumeStore};
+
+use crate::clients::in_time;
+use crate::cuts::is_long;
+use crate::disk::{SimDisk, Survival};
+use crate::session::{open, options};
+
+const BLOCK: usize = 4_096;
+
+/// Blocks that are enough for a new store.
+const LEAST: usize = 160;
+
+const BODY: usize = 3_000;
+
+fn key(number: usize) -> Key {
+    let name = Name::parse(NameKind::RunStore, &number.to_string()).expect("a name");
+    Key::run_store(&name)
+}
+
+/// A client is told in time that there is no room.
+const REFUSED_WITHIN: Duration = Duration::from_secs(30);
+
+/// So many documents are deleted where a write is refused: a few segments' room.
+const AT_ONCE: usize = 16;
+
+/// The documents that were accepted and not deleted since.
+type Accepted = BTreeMap<usize, usize>;
+
+/// Writes documents until one is refused because the disk is full.
+async fn fill(store: &VolumeStore, accepted: &mut Accepted) -> Result<(), String> {
+    for number in accepted.len()..10_000 {
+        let body = vec![b'x'; BODY + number];
+        let key = key(number);
+        let put = store.put(&key, body.into(), Preconditions::none());
+        match in_time("a put", put).await {
+            Ok(_) => accepted.insert(number, BODY + number),
+            Err(StoreError::OutOfSpace) => return Ok(()),
+            Err(error) => return Err(format!("put {number}: {error}")),
+        };
+    }
+    Err("it is never full".into())
+}
+
+async fn delete_one(store: &VolumeStore, accepted: &mut Accepted) -> Result<(), String> {
+    let Some((number, _)) = accepted.pop_last() else { return Err("nothing is left".into()) };
+    match in_time("a delete", store.delete(&key(number), Preconditions::none())).await {
+        Ok(true) => Ok(()),
+        other => Err(format!("delete {number}: {other:?}")),
+    }
+}
+
+async fn check(store: &VolumeStore, accepted: &Accepted) -> Result<(), String> {
+    for number in 0..accepted.len() + 3 {
+        let found = in_time("a get", store.get(&key(number))).await;
+        let found = found.map_err(|error| format!("get {number}: {error}"))?;
+        let length = found.map(|object| object.body.len());
+        if length != accepted.get(&number).copied() {
+            return Err(format!("document {number} has {length:?} bytes of {accepted:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Deletes until a write is accepted again.
+async fn make_room(store: &VolumeStore, accepted: &mut Accepted) -> Result<(), String> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let key = key(10_000);
+    while Instant::now() < deadline {
+        let began = Instant::now();
+        let put = store.put(&key, vec![b'y'; BODY].into(), Preconditions::none());
+        match in_time("a put", put).await {
+            Ok(_) => return Ok(()),
+            Err(StoreError::OutOfSpace) if began.elapsed() > REFUSED_WITHIN => {
+                return Err(format!("a put is refused only after {:.1?}", began.elapsed()));
+            }
+            Err(StoreError::OutOfSpace) if accepted.is_empty() => {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            Err(StoreError::OutOfSpace) => {
+                for _ in 0..AT_ONCE.min(accepted.len()) {
+                    delete_one(store, accepted).await?;
+                }
+            }
+            Err(error) => return Err(format!("a put with room again: {error}")),
+        }
+    }
+    Err("deletes make no room for a write".into())
+}
+
+async fn full_disk(blocks: usize, seed: u64) -> Result<(), String> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let disk = SimDisk::new();
+    disk.change_faults(|faults| faults.room_bytes = Some(blocks * BLOCK));
+    let store = open(disk.clone(), &options(&mut random)).map_err(|error| error.to_string())?;
+    let mut accepted = Accepted::new();
+    fill(&store, &mut accepted).await?;
+    check(&store, &accepted).await?;
+    delete_one(&store, &mut accepted).await?;
+    let disk = if random.bool() {
+        let disk = disk.power_cut(Survival::Kept, 0);
+        drop(store);
+        disk
+    } else {
+        in_time("a shutdown", store.shutdown()).await;
+        drop(store);
+        disk.power_cut(Survival::Kept, 0)
+    };
+    disk.change_faults(|faults| faults.room_bytes = Some(blocks * BLOCK));
+    let store = open(disk.clone(), &options(&mut random))
+        .map_err(|error| format!("the start on a full disk: {error}"))?;
+    check(&store, &accepted).await?;
+    delete_one(&store, &mut accepted).await?;
+    let made = make_room(&store, &mut accepted).await;
+    made.map_err(|what| {
+        let files = disk.files();
+        let journal: Vec<_> = files.iter().filter(|path| path.starts_with(".stowage")).collect();
+        format!(
+            "{what}; {} of {blocks} blocks are in use, {} documents are left, in the tree are {}, \
+             and beside it {journal:?}",
+            disk.used_bytes() / BLOCK,
+            accepted.len(),
+            files.len() - journal.len(),
+        )
+    })
+}
+
+#[test]
+fn a_full_disk_refuses_writes_and_nothing_else_and_works_again_with_room() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let seed = u64::from(fastrand::u32(..));
+    let sizes = if is_long() { 200 } else { 6 };
+    let first = if is_long() { LEAST } else { LEAST + fastrand::usize(..100) };
+    for blocks in first..first + sizes {
+        runtime
+            .block_on(full_disk(blocks, seed + blocks as u64))
+            .unwrap_or_else(|what| panic!("{blocks} blocks, seed {seed}: {what}"));
+    }
+}

@@ -1,0 +1,118 @@
+//! What happens on one disk: a store is opened, clients use it, it is closed or dies.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use stowage_store::{OpenError, Store, VolumeOptions, VolumeStore};
+
+use crate::clients::{self, Log, Recorded, in_time};
+use crate::disk::{Recording, SimDisk};
+
+/// Opens a store on a disk; the tests of the tests put something in between.
+pub(crate) type Open = fn(SimDisk, &VolumeOptions) -> Result<VolumeStore, OpenError>;
+
+/// As it is.
+pub(crate) fn open(disk: SimDisk, options: &VolumeOptions) -> Result<VolumeStore, OpenError> {
+    VolumeStore::open_on(std::sync::Arc::new(disk), options)
+}
+
+/// Options under which checkpoints and the recycling of segments happen all the time.
+pub(crate) fn options(random: &mut Rng) -> VolumeOptions {
+    VolumeOptions {
+        cache_bytes: [0, 4 << 10, 1 << 20][random.usize(..3)],
+        // The engine takes the least that it can work with.
+        segment_bytes: 1,
+        journal_bytes: 1,
+        dirty_bytes: [2 << 10, 16 << 10, 1 << 20][random.usize(..3)],
+        checkpoint_after: Duration::from_millis([0, 1, 1_000][random.usize(..3)]),
+    }
+}
+
+/// What is to go wrong while clients are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    None,
+    PowerCut,
+    FailedSync,
+    FailedWrite,
+    NoRoom,
+}
+
+/// A session that is over.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) disk: SimDisk,
+    pub(crate) recording: Recording,
+    pub(crate) history: Vec<Recorded>,
+    /// The number of the last write, so that the next session goes on from there.
+    pub(crate) last_write: u64,
+}
+
+/// How much goes on in a session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Extent {
+    pub(crate) clients: usize,
+    pub(crate) steps: usize,
+    pub(crate) restarts: usize,
+}
+
+impl Extent {
+    /// A random one of some tens of writes.
+    pub(crate) fn random(random: &mut Rng) -> Self {
+        Self {
+            clients: 1 + random.usize(..5),
+            steps: 4 + random.usize(..12),
+            restarts: random.usize(..3),
+        }
+    }
+}
+
+/// Serves clients on a disk, with restarts in between; in the last of them there is trouble.
+pub(crate) async fn serve(
+    disk: SimDisk,
+    open: Open,
+    random: &mut Rng,
+    extent: Extent,
+    trouble: Trouble,
+    first_write: u64,
+) -> Result<Session, String> {
+    let log = Log::new(disk.clone(), first_write);
+    for restart in 0..=extent.restarts {
+        let is_last = restart == extent.restarts;
+        let store = open(disk.clone(), &options(random))
+            .map_err(|error| format!("start {restart} of a sound disk is refused: {error}"))?;
+        clients::read_all(&store, &log)
+            .await
+            .map_err(|error| format!("start {restart}: a read fails: {error}"))?;
+        if is_last {
+            make(trouble, &disk, random);
+        }
+        clients::run(&store, &log, random, extent.clients, extent.steps).await;
+        if is_last && trouble == Trouble::NoRoom {
+            disk.change_faults(|faults| faults.room_bytes = None);
+            clients::write_again(&store, &log).await?;
+            clients::run(&store, &log, random, 1, 4).await;
+        }
+        if random.usize(..3) > 0 {
+            in_time("a shutdown", store.shutdown()).await;
+        }
+        // Dropping waits for the threads, and may write on until then.
+        drop(store);
+        log.close();
+    }
+    let last_write = log.next_write();
+    Ok(Session { recording: disk.recording(), disk, history: log.into_recorded(), last_write })
+}
+
+/// Lets the trouble come soon.
+fn make(trouble: Trouble, disk: &SimDisk, random: &mut Rng) {
+    let soon = disk.operations() + random.u64(1..150);
+    let room = disk.used_bytes() + random.usize(..6) * 4_096;
+    disk.change_faults(|faults| match trouble {
+        Trouble::None => {}
+        Trouble::PowerCut => faults.cut_at = Some(soon * 2),
+        Trouble::FailedSync => faults.failed_sync = Some(soon),
+        Trouble::FailedWrite => faults.failed_write = Some(soon),
+        Trouble::NoRoom => faults.room_bytes = Some(room),
+    });
+}

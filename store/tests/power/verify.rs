@@ -1,0 +1,145 @@
+//! A start after a power cut, and what is demanded of it.
+
+use fastrand::Rng;
+use stowage_store::{EntityTag, Key, Patch, Preconditions, Prefix, Store, StoreError, VolumeStore};
+
+use crate::clients::{Recorded, in_time};
+use crate::content::{
+    DOCUMENTS, NAMESPACES, body, body_name, changes, document_key, members, namespace_key,
+    read_body,
+};
+use crate::contracts::{Held, apply};
+use crate::disk::{SimDisk, Survival};
+use crate::known::{Content, Known};
+use crate::session::{Open, options};
+
+/// Numbers of writes that no session comes to.
+const WRITES_AFTERWARDS: u64 = 1 << 40;
+
+fn read_failed(error: StoreError) -> String {
+    format!("a read fails: {error}")
+}
+
+/// Everything that stands in a store, lists included.
+pub(crate) async fn read_content(store: &VolumeStore) -> Result<Content, String> {
+    let mut content = Content::empty();
+    for (i, document) in content.documents.iter_mut().enumerate() {
+        let found = in_time("a get", store.get(&document_key(i))).await.map_err(read_failed)?;
+        *document = found.map(|object| Held {
+            body: read_body(&object.body),
+            tag: Some(object.tag.opaque().to_owned()),
+        });
+    }
+    for (i, namespace) in content.namespaces.iter_mut().enumerate() {
+        let key = namespace_key(i);
+        let found = in_time("a get", store.namespace(&key)).await.map_err(read_failed)?;
+        *namespace = (found.version(), members(&found));
+    }
+    let mut listed = Vec::new();
+    for prefix in [Prefix::run_stores(), Prefix::runtime_sets()] {
+        let list = store.list(&prefix, None, 100);
+        listed.extend(in_time("a list", list).await.map_err(read_failed)?);
+    }
+    let there = content.documents.iter().enumerate().skip(1).filter(|(_, held)| held.is_some());
+    let expected: Vec<Key> = there.map(|(i, _)| document_key(i)).collect();
+    if listed != expected {
+        return Err(format!("{expected:?} are there, and {listed:?} are listed"));
+    }
+    Ok(content)
+}
+
+/// Starts on a disk and checks what is served; sometimes the power goes again on the way, or
+/// the disk fails, and sometimes the store is used further.
+pub(crate) async fn verify(
+    known: &Known,
+    history: &[Recorded],
+    cut: u64,
+    disk: SimDisk,
+    open: Open,
+    random: &mut Rng,
+) -> Result<Content, String> {
+    let mut disk = disk;
+    while random.usize(..3) == 0 {
+        let at = Some(random.u64(1..60));
+        let trouble = random.usize(..6);
+        disk.change_faults(|faults| match trouble {
+            0 => faults.failed_sync = at,
+            1 => faults.failed_write = at,
+            _ => faults.cut_at = at,
+        });
+        // Whether it comes up in spite of it is not asked.
+        drop(open(disk.clone(), &options(random)));
+        let survival = Survival::ALL[random.usize(..Survival::ALL.len())];
+        disk = disk.power_cut(survival, random.u64(..));
+    }
+    let store = open(disk.clone(), &options(random)).map_err(|e| format!("it is refused: {e}"))?;
+    let content = read_content(&store).await?;
+    known.check(history, cut, &content)?;
+    if random.usize(..3) == 0 {
+        use_further(known, &content, store, disk, open, random).await?;
+    }
+    Ok(content)
+}
+
+/// Writes, loses power, and looks whether everything is as it was and the new writes are there.
+async fn use_further(
+    known: &Known,
+    content: &Content,
+    store: VolumeStore,
+    disk: SimDisk,
+    open: Open,
+    random: &mut Rng,
+) -> Result<(), String> {
+    let mut expected = content.clone();
+    for i in 0..1 + random.u64(..4) {
+        let write = WRITES_AFTERWARDS + i;
+        let document = random.usize(..DOCUMENTS);
+        let key = document_key(document);
+        let put = store.put(&key, body(write), Preconditions::none());
+        let put = in_time("a put", put).await.map_err(|e| format!("a put fails: {e}"))?;
+        let tag = put.tag.opaque().to_owned();
+        if put.created != expected.documents[document].is_none() {
+            return Err(format!("document {document}: created is {}", put.created));
+        }
+        // Whatever body it was on.
+        known.tags[document]
+            .agree(&tag, "a new one")
+            .map_err(|error| format!("document {document}: a tag is given out again: {error}"))?;
+        let held = Held { body: body_name(write), tag: Some(tag) };
+        expected.documents[document] = Some(held);
+
+        let namespace = random.usize(..NAMESPACES);
+        let (version, members) = &mut expected.namespaces[namespace];
+        let (operations, changes) = changes(write, random);
+        let preconditions = Preconditions::matches(&EntityTag::from_version(*version));
+        let patch = Patch { preconditions, operations, ..Patch::default() };
+        let key = namespace_key(namespace);
+        let patched = in_time("a patch", store.patch(&key, patch)).await;
+        let patched = patched.map_err(|e| format!("a patch of version {version} fails: {e}"))?;
+        *version += 1;
+        apply(&changes, members);
+        if patched.namespace.version() != *version {
+            return Err(format!(
+                "version {} follows {}",
+                patched.namespace.version(),
+                *version - 1
+            ));
+        }
+    }
+    let disk = if random.bool() {
+        let disk = disk.power_cut(Survival::Lost, random.u64(..));
+        drop(store);
+        disk
+    } else {
+        in_time("a shutdown", store.shutdown()).await;
+        drop(store);
+        disk.power_cut(Survival::Lost, random.u64(..))
+    };
+    let store =
+        open(disk, &options(random)).map_err(|e| format!("the next one is refused: {e}"))?;
+    let found = read_content(&store).await?;
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!("after writing on, expected\n  {expected:?}, found\n  {found:?}"))
+}
