@@ -32,8 +32,8 @@ const FILES_MAX: usize = 8_192;
 /// So many files are renamed while nobody can list them.
 const RENAMES: usize = 64;
 
-/// How long a full volume is left alone at least.
-const PAUSE_WHEN_FULL: Duration = Duration::from_millis(20);
+/// How long a full volume is left alone where somebody waits.
+const ALONE_MIN: Duration = Duration::from_millis(20);
 
 /// A file is rewritten so seldom that it costs no more than this many bytes a second.
 const REWRITE_BYTES_PER_SECOND: u64 = 4 << 20;
@@ -57,16 +57,16 @@ struct Staged {
 /// Works until the store is closed, and once more then, or until it has failed.
 pub(super) fn run(engine: &Engine) {
     let mut checkpointer = Checkpointer { engine, known: BTreeSet::new() };
-    let mut not_before = None;
+    let mut found_full = None;
     loop {
-        let is_last = checkpointer.wait(not_before);
+        let is_last = checkpointer.wait(found_full);
         if engine.has_failed() {
             break;
         }
         match checkpointer.round(is_last) {
-            Ok(true) => not_before = None,
+            Ok(true) => found_full = None,
             // What does not fit now is tried again after a while.
-            Ok(false) => not_before = Some(Instant::now() + engine.options.checkpoint_after),
+            Ok(false) => found_full = Some(Instant::now()),
             Err(error) => engine.fail(format!("the tree cannot be brought up to date: {error}")),
         }
         if is_last {
@@ -91,8 +91,9 @@ struct Checkpointer<'a> {
 }
 
 impl Checkpointer<'_> {
-    /// Waits until something is due; says whether it is for the last time.
-    fn wait(&self, not_before: Option<Instant>) -> bool {
+    /// Waits until something is due; says whether it is for the last time. A volume that was found
+    /// full is left alone for a while.
+    fn wait(&self, found_full: Option<Instant>) -> bool {
         let engine = self.engine;
         let mut state = engine.lock();
         loop {
@@ -100,10 +101,10 @@ impl Checkpointer<'_> {
                 return true;
             }
             let left = |at: Instant| at.saturating_duration_since(Instant::now());
-            let mut pause = not_before.map_or(Duration::ZERO, left);
-            let due = if state.checkpoint_is_due(&engine.options) {
-                // Somebody waits.
-                pause = pause.min(PAUSE_WHEN_FULL);
+            let is_pressing = state.checkpoint_is_due(&engine.options);
+            let alone = if is_pressing { ALONE_MIN } else { engine.options.checkpoint_after };
+            let pause = found_full.map_or(Duration::ZERO, |found| left(found + alone));
+            let due = if is_pressing {
                 Some(Duration::ZERO)
             } else {
                 let slots = state.slots.values().filter(|slot| slot.committed_at.is_some());

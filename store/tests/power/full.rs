@@ -24,10 +24,10 @@ fn key(number: usize) -> Key {
 }
 
 /// A client is told in time that there is no room.
-const REFUSED_WITHIN: Duration = Duration::from_secs(30);
+const REFUSED_WITHIN: Duration = Duration::from_secs(5);
 
-/// So many documents are deleted where a write is refused: a few segments' room.
-const AT_ONCE: usize = 16;
+/// So many documents are deleted where a write is refused.
+const AT_ONCE: usize = 1;
 
 /// The documents that were accepted and not deleted since.
 type Accepted = BTreeMap<usize, usize>;
