@@ -76,6 +76,13 @@ test-unit: ## Run the tests that need no root: unit, property, HTTP, Git, kill, 
 	@$(OWN)
 	cargo test --workspace --lib --bins $(addprefix --test ,$(UNIT_TESTS))
 
+.PHONY: test-long
+test-long: ## Run the long forms: 100,000 power cuts, every flip of a journal, 1,000 kills
+	@scripts/need.sh cargo cc git curl
+	@$(OWN)
+	STOWAGE_LONG=1 cargo test --package stowage-store --test power -- --nocapture
+	STOWAGE_LONG=1 cargo test --package stowage-sidecar --test it kill_histories -- --nocapture
+
 # What a local cluster takes beside the programs that are built for it. Nothing of it, nor root, where
 # KUBECONFIG names one.
 LOCAL_CLUSTER_NEEDS := go containerd runc cni busybox-static conntrack ip iptables mount nsenter setpriv socat unshare
