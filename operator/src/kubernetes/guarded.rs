@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::DynamicObject;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{ApplyError, Conditions, FIELD_MANAGER};
+use super::{ApplyError, Conditions, write_status};
 use crate::context::Context;
 use crate::process::Outcome;
 
@@ -104,13 +104,8 @@ where
     conditions.stalled("InvalidSpec", &format!("The resource cannot be read: {error}"));
     let conditions = conditions.finish();
     if conditions != before {
-        let status = json!({
-            "apiVersion": resource.api_version,
-            "kind": resource.kind,
-            "status": {"observedGeneration": generation, "conditions": conditions},
-        });
-        let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        api.patch_status(&object.name_any(), &parameters, &Patch::Apply(&status)).await?;
+        let status = json!({"observedGeneration": generation, "conditions": conditions});
+        write_status::<K>(&context.client, &live, &status).await?;
     }
     Ok(Action::await_change())
 }

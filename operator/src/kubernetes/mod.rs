@@ -10,6 +10,7 @@ mod finding;
 mod guarded;
 mod labels;
 mod pod;
+mod status;
 mod watch;
 
 pub use apply::{Applied, ApplyError, Owner, ensure, remove, short_digest};
@@ -17,13 +18,14 @@ pub use backoff::Backoff;
 pub use compare::{canonical_bytes, holds};
 pub use condition::{ConditionType, Conditions};
 pub use events::{Events, Severity};
-pub use finding::{Finding, Verdict, current, write_status};
+pub use finding::{Finding, Verdict};
 pub use guarded::{Failure, guarded, retry};
 pub use labels::{
     COMPONENT_NAMESPACE, COMPONENT_STORE, COMPONENT_SYNC, INSTANCE, MANAGED, MANAGED_BY, labels,
     selector,
 };
 pub use pod::{pull_secrets, restricted_container, restricted_pod};
+pub use status::{current, write_status};
 pub use watch::{in_scope, managed, metadata_in_scope};
 
 /// The field manager of everything that the operator writes (server-side apply).

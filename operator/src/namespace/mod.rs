@@ -69,9 +69,9 @@ fn referring(
 }
 
 async fn reconcile(tenant: Arc<StoreNamespace>, context: &Context) -> Result<Action, Failure> {
-    let api: Api<StoreNamespace> =
-        Api::namespaced(context.client.clone(), &tenant.namespace().unwrap_or_default());
-    let Some(tenant) = current(&api, &*tenant).await? else { return Ok(Action::await_change()) };
+    let Some(tenant) = current(&context.client, &*tenant).await? else {
+        return Ok(Action::await_change());
+    };
     let (finding, binding) = converge(&tenant, context).await?;
     let before = tenant.status.clone().unwrap_or_default();
     let generation = tenant.metadata.generation;
@@ -80,8 +80,8 @@ async fn reconcile(tenant: Arc<StoreNamespace>, context: &Context) -> Result<Act
         conditions: finding.conditions(&before.conditions, generation),
         binding: binding.map(|name| Binding { name }).or_else(|| before.binding.clone()),
     };
-    if status != before {
-        write_status(&api, &tenant.name_any(), &status).await?;
+    if status != before && write_status::<StoreNamespace>(&context.client, &tenant, &status).await?
+    {
         finding.announce(&context.events, &tenant, &before.conditions).await;
     }
     Ok(finding.action())

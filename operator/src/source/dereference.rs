@@ -14,21 +14,6 @@ use super::names::{digest, source_selector};
 use super::reference::{References, SchemaState, SecretState, StoreState};
 use super::report::is_finished;
 
-/// The source as it is now, which may be newer than what woke the reconcile: two reconciles in a
-/// row must not both take a Job's end for news.
-///
-/// # Errors
-/// The API server's.
-pub(super) async fn live(
-    client: &Client,
-    source: &RuntimeConfigSource,
-) -> kube::Result<Option<RuntimeConfigSource>> {
-    let namespace = source.namespace().unwrap_or_default();
-    let api: Api<RuntimeConfigSource> = Api::namespaced(client.clone(), &namespace);
-    let live = api.get_opt(&source.name_any()).await?;
-    Ok(live.filter(|live| live.meta().deletion_timestamp.is_none()))
-}
-
 /// Everything that a reconcile decides on.
 ///
 /// # Errors

@@ -117,13 +117,12 @@ fn uses_claim(store: &Store, name: &str) -> bool {
 }
 
 async fn reconcile(store: Arc<Store>, context: &Context) -> Result<Action, Failure> {
-    let api: Api<Store> =
-        Api::namespaced(context.client.clone(), &store.namespace().unwrap_or_default());
-    let Some(store) = current(&api, &*store).await? else { return Ok(Action::await_change()) };
+    let Some(store) = current(&context.client, &*store).await? else {
+        return Ok(Action::await_change());
+    };
     let (status, finding) = converge(&store, context).await?;
     let before = store.status.clone().unwrap_or_default();
-    if status != before {
-        write_status(&api, &store.name_any(), &status).await?;
+    if status != before && write_status::<Store>(&context.client, &store, &status).await? {
         finding.announce(&context.events, &store, &before.conditions).await;
     }
     Ok(finding.action())

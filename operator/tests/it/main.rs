@@ -9,6 +9,7 @@ mod events;
 mod namespace;
 mod source;
 mod source_reasons;
+mod status;
 mod store;
 mod store_conditions;
 mod store_tokens;
