@@ -7,7 +7,8 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use kube::runtime::controller::Action;
 
-use super::{ApplyError, Conditions, Events, Severity};
+use super::{ApplyError, Conditions, Severity};
+use crate::context::Context;
 
 /// How soon something that may still come about is looked at again, where no watch tells.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
@@ -102,7 +103,7 @@ impl Finding {
     }
 
     /// Writes an Event where the reason is another one than before.
-    pub async fn announce<K>(&self, events: &Events, object: &K, before: &[Condition])
+    pub async fn announce<K>(&self, context: &Context, object: &K, before: &[Condition])
     where
         K: Resource<DynamicType = ()>,
     {
@@ -114,7 +115,7 @@ impl Finding {
             Verdict::Stalled => Severity::Warning,
             Verdict::Ready | Verdict::Reconciling | Verdict::Resting => Severity::Normal,
         };
-        events.publish(object, severity, self.reason, "Reconcile", &self.message).await;
+        context.tell(object, severity, self.reason, "Reconcile", &self.message).await;
     }
 }
 

@@ -45,7 +45,6 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
     R: AsyncFnOnce(Arc<K>, &Context) -> Result<Action, Failure>,
 {
-    let kind = kind_name::<K>();
     let started = Instant::now();
     let key = key::<K>(&object);
     let (outcome, result) = match &object.0 {
@@ -58,7 +57,7 @@ where
             (Outcome::Invalid, report_invalid::<K>(&object, &invalid.error, &context).await)
         }
     };
-    context.metrics.reconciled(kind, outcome, started.elapsed());
+    context.metrics.reconciled(&K::kind(&()), outcome, started.elapsed());
     if result.is_ok() {
         context.backoff.succeeded(&key);
     }
@@ -105,18 +104,9 @@ where
     let conditions = conditions.finish();
     if conditions != before {
         let status = json!({"observedGeneration": generation, "conditions": conditions});
-        write_status::<K>(&context.client, &live, &status).await?;
+        write_status::<K>(context, &live, &status).await?;
     }
     Ok(Action::await_change())
-}
-
-fn kind_name<K: Resource<DynamicType = ()>>() -> &'static str {
-    match K::kind(&()).as_ref() {
-        "Store" => "Store",
-        "StoreNamespace" => "StoreNamespace",
-        "RuntimeConfigSource" => "RuntimeConfigSource",
-        _ => "other",
-    }
 }
 
 fn key<K: Resource<DynamicType = ()>>(object: &DeserializeGuard<K>) -> String {

@@ -3,6 +3,7 @@
 mod apply;
 mod backoff;
 pub mod binding;
+mod children;
 mod compare;
 mod condition;
 mod events;
@@ -15,6 +16,7 @@ mod watch;
 
 pub use apply::{Applied, ApplyError, Owner, ensure, remove, short_digest};
 pub use backoff::Backoff;
+pub use children::{Child, Children};
 pub use compare::{canonical_bytes, holds};
 pub use condition::{ConditionType, Conditions};
 pub use events::{Events, Severity};

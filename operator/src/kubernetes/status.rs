@@ -1,14 +1,12 @@
 //! An object as it is now, and its status, which is written for that very version of it.
 
-use std::fmt::Debug;
-
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::FIELD_MANAGER;
+use super::{Child, FIELD_MANAGER};
+use crate::context::Context;
 
 /// An object as it is now; `None` where it is gone, on its way out, or another one of its name.
 ///
@@ -17,13 +15,7 @@ use super::FIELD_MANAGER;
 ///
 /// # Errors
 /// The API server's.
-pub async fn current<K>(client: &Client, seen: &K) -> Result<Option<K>, kube::Error>
-where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-        + Clone
-        + Debug
-        + DeserializeOwned,
-{
+pub async fn current<K: Child>(client: &Client, seen: &K) -> Result<Option<K>, kube::Error> {
     let api: Api<K> = Api::namespaced(client.clone(), &seen.namespace().unwrap_or_default());
     let live = api.get_opt(&seen.name_any()).await?;
     Ok(live.filter(|live| {
@@ -41,7 +33,7 @@ where
 /// # Errors
 /// The API server's.
 pub async fn write_status<K>(
-    client: &Client,
+    context: &Context,
     read: &impl ResourceExt,
     status: &impl Serialize,
 ) -> Result<bool, kube::Error>
@@ -51,7 +43,8 @@ where
     let resource = ApiResource::erase::<K>(&());
     let namespace = read.namespace().unwrap_or_default();
     // Of no type, because an object whose spec does not parse gets a status too.
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &resource);
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(context.client.clone(), &namespace, &resource);
     let patch = json!({
         "apiVersion": resource.api_version,
         "kind": resource.kind,
@@ -60,7 +53,10 @@ where
     });
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
     match api.patch_status(&read.name_any(), &parameters, &Patch::Apply(&patch)).await {
-        Ok(_) => Ok(true),
+        Ok(_) => {
+            context.wrote::<K>();
+            Ok(true)
+        }
         Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => Ok(false),
         Err(error) => Err(error),
     }

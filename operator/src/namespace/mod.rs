@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::kubernetes::{
-    Failure, Finding, INSTANCE, Owner, current, ensure, guarded, in_scope, managed,
+    Children, Failure, Finding, INSTANCE, Owner, current, guarded, in_scope, managed,
     metadata_in_scope, retry, write_status,
 };
 use crate::store::names;
@@ -80,9 +80,8 @@ async fn reconcile(tenant: Arc<StoreNamespace>, context: &Context) -> Result<Act
         conditions: finding.conditions(&before.conditions, generation),
         binding: binding.map(|name| Binding { name }).or_else(|| before.binding.clone()),
     };
-    if status != before && write_status::<StoreNamespace>(&context.client, &tenant, &status).await?
-    {
-        finding.announce(&context.events, &tenant, &before.conditions).await;
+    if status != before && write_status::<StoreNamespace>(context, &tenant, &status).await? {
+        finding.announce(context, &tenant, &before.conditions).await;
     }
     Ok(finding.action())
 }
@@ -100,14 +99,8 @@ async fn converge(
     let name = secret.name_any();
     let owner = Owner::Controls(build::owner(tenant));
     let namespace = tenant.namespace().unwrap_or_default();
-    let api: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
-    match ensure(&api, secret, &owner).await {
-        Ok(applied) => {
-            if applied.written {
-                context.metrics.wrote("Secret");
-            }
-            Ok((decision.finding, Some(name)))
-        }
+    match Children::new(context, &namespace, owner).ensure(secret).await {
+        Ok(_) => Ok((decision.finding, Some(name))),
         Err(error) => match Finding::of_apply_error(&error) {
             Some(finding) => Ok((finding, None)),
             None => Err(error.into()),

@@ -55,7 +55,7 @@ pub(super) async fn reconcile(
             decide(branch, &jobs, known.handled_request.as_deref(), attempted)
         };
         let refused = match build(&validated, branch, &context.options) {
-            Some(children) => applier.apply(children, &decision).await?,
+            Some(resources) => applier.apply(resources, &decision).await?,
             None => None,
         };
         if refused.is_none() && (decision.create || decision.handled) {
@@ -99,7 +99,7 @@ async fn update_status(
     if before == after {
         return Ok(());
     }
-    if !write_status::<RuntimeConfigSource>(&context.client, source, &after).await? {
+    if !write_status::<RuntimeConfigSource>(context, source, &after).await? {
         return Ok(());
     }
     count(&before, &after, context);
@@ -110,7 +110,7 @@ async fn update_status(
             reason = told.reason,
             note = told.note
         );
-        context.events.publish(source, told.severity, &told.reason, "Sync", &told.note).await;
+        context.tell(source, told.severity, &told.reason, "Sync", &told.note).await;
     }
     Ok(())
 }

@@ -122,8 +122,8 @@ async fn reconcile(store: Arc<Store>, context: &Context) -> Result<Action, Failu
     };
     let (status, finding) = converge(&store, context).await?;
     let before = store.status.clone().unwrap_or_default();
-    if status != before && write_status::<Store>(&context.client, &store, &status).await? {
-        finding.announce(&context.events, &store, &before.conditions).await;
+    if status != before && write_status::<Store>(context, &store, &status).await? {
+        finding.announce(context, &store, &before.conditions).await;
     }
     Ok(finding.action())
 }
@@ -163,7 +163,7 @@ async fn converge(
     if let Some(pod) = &found.pod {
         let user_tokens = found.tokens_secret.as_deref();
         let digest = files::digest(&applied.config_map, &applied.server_tokens, user_tokens);
-        files::refresh(&context.client, pod, &digest).await?;
+        files::refresh(context, pod, &digest).await?;
     }
     let claim = applied.claim.as_ref().or(found.claim.as_ref());
     let evidence = Evidence { pod: found.pod.as_ref(), claim, events: &found.events };

@@ -6,6 +6,7 @@
 
 mod ensure;
 mod events;
+mod metrics;
 mod namespace;
 mod source;
 mod source_reasons;

@@ -10,8 +10,9 @@ use crate::support::{TestNamespace, a_store};
 async fn a_status_is_written_to_the_version_that_was_read_and_to_no_other() {
     let ns = TestNamespace::new("status").await;
     let read = a_store(&ns, "demo").await;
+    let context = ns.context();
     let write = async |read: &Store, url: &str| {
-        write_status::<Store>(&ns.admin, read, &json!({"url": url})).await.unwrap()
+        write_status::<Store>(&context, read, &json!({"url": url})).await.unwrap()
     };
     let url = async || ns.get::<Store>("demo").await.status.and_then(|status| status.url);
 
@@ -27,7 +28,7 @@ async fn a_status_is_written_to_the_version_that_was_read_and_to_no_other() {
 
     let read = current(&ns.admin, &read).await.unwrap().expect("it is there");
     assert_eq!(read.status.as_ref().and_then(|status| status.url.as_deref()), Some("a"));
-    assert!(write_status::<Store>(&ns.admin, &read, &json!({"replicas": 1})).await.unwrap());
+    assert!(write_status::<Store>(&context, &read, &json!({"replicas": 1})).await.unwrap());
     assert_eq!(url().await, None, "what a status does not say is taken out");
 
     ns.delete::<Store>("demo").await;
