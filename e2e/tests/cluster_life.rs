@@ -184,6 +184,15 @@ fn it_comes_up_is_used_and_goes_down() {
     let printed = local.succeeds(&["up"]);
     assert!(printed.contains("is up already"), "it said: {printed}");
 
+    let home = tempfile::tempdir().expect("a directory");
+    let at_home = format!("HOME={}", home.path().display());
+    for command in ["kubectl get pods", "helm list", "helm plugin list"] {
+        let words: Vec<&str> = command.split(' ').collect();
+        local.succeeds(&[&["run", "--", "env", &at_home], &words[..]].concat());
+        let kept: Vec<_> = fs::read_dir(home.path()).expect("a home").flatten().collect();
+        assert!(kept.is_empty(), "{command} left {kept:?} at home");
+    }
+
     let version = local.succeeds(&["shell", "--", "helm", "version", "--short"]);
     assert!(version.starts_with("v3"), "helm said {version}");
     let code = local.run(&["run", "--", "sh", "-c", "exit 7"]).status.code();
