@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::compare::holds;
-use super::{Child, FIELD_MANAGER, INSTANCE, MANAGED_BY};
+use super::{Child, FIELD_MANAGER, INSTANCE, MANAGED_BY, in_words};
 
 /// Holds a digest of what was last applied. A field that is no longer wanted is not missing from
 /// what is wanted, so a comparison alone would not see it; a changed digest does.
@@ -76,7 +76,7 @@ pub enum ApplyError {
         message: String,
     },
     /// The API server could not be asked, or something changed in between: try again.
-    #[error("the {kind} {name} could not be brought up to date: {source}")]
+    #[error("the {kind} {name} could not be brought up to date: {}", in_words(source))]
     Api {
         /// Its kind.
         kind: String,

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
 use kube::{Api, Client, Resource, ResourceExt};
 
-use super::FIELD_MANAGER;
+use super::{FIELD_MANAGER, in_words};
 
 /// The most bytes of a note, by the API's own validation.
 const NOTE_BYTES_MAX: usize = 1024;
@@ -76,7 +76,8 @@ impl Events {
         match api.create(&PostParams::default(), &event).await {
             Ok(_) => true,
             Err(error) => {
-                tracing::warn!(%error, reason, object = object.name_any(), "an Event is lost");
+                let error = in_words(&error);
+                tracing::warn!(error, reason, object = object.name_any(), "an Event is lost");
                 false
             }
         }

@@ -13,7 +13,7 @@ use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{ApplyError, Conditions, write_status};
+use super::{ApplyError, Conditions, in_words, write_status};
 use crate::context::Context;
 use crate::process::Outcome;
 
@@ -24,7 +24,7 @@ pub enum Failure {
     #[error(transparent)]
     Apply(#[from] ApplyError),
     /// The API server.
-    #[error("the API server: {0}")]
+    #[error("the API server: {}", in_words(.0))]
     Api(#[from] kube::Error),
     /// The system gave no randomness for a token.
     #[error("no token can be made: {0}")]

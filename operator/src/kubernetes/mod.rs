@@ -13,6 +13,7 @@ mod labels;
 mod pod;
 mod status;
 mod watch;
+mod words;
 
 pub use apply::{Applied, ApplyError, Owner, ensure, remove, short_digest};
 pub use backoff::Backoff;
@@ -28,7 +29,8 @@ pub use labels::{
 };
 pub use pod::{pull_secrets, restricted_container, restricted_pod};
 pub use status::{current, write_status};
-pub use watch::{in_scope, managed, metadata_in_scope};
+pub use watch::{in_scope, log_failed_watch, managed, metadata_in_scope};
+pub use words::{in_words, innermost};
 
 /// The field manager of everything that the operator writes (server-side apply).
 pub const FIELD_MANAGER: &str = "stowage-operator";

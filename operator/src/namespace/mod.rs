@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::kubernetes::{
-    Children, Failure, Finding, INSTANCE, Owner, current, guarded, in_scope, managed,
-    metadata_in_scope, retry, write_status,
+    Children, Failure, Finding, INSTANCE, Owner, current, guarded, in_scope, log_failed_watch,
+    managed, metadata_in_scope, retry, write_status,
 };
 use crate::store::names;
 use decide::{Found, decide};
@@ -49,8 +49,7 @@ pub async fn run(context: Arc<Context>, namespace: Option<String>, shutdown: Can
         )
         .graceful_shutdown_on(async move { shutdown.cancelled().await })
         .run(|tenant, context| guarded(tenant, context, reconcile), retry, context)
-        // Every outcome was logged where it came about.
-        .for_each(|_| std::future::ready(()))
+        .for_each(|outcome| log_failed_watch("StoreNamespace", outcome))
         .await;
 }
 

@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 use super::names::SOURCE;
 use super::reconcile::reconcile;
 use crate::context::Context;
-use crate::kubernetes::{COMPONENT_SYNC, MANAGED, guarded, in_scope, metadata_in_scope, retry};
+use crate::kubernetes::{
+    COMPONENT_SYNC, MANAGED, guarded, in_scope, log_failed_watch, metadata_in_scope, retry,
+};
 
 type Guarded = DeserializeGuard<RuntimeConfigSource>;
 type Sources = reflector::Store<Guarded>;
@@ -75,8 +77,7 @@ pub async fn run(context: Arc<Context>, namespace: Option<String>, shutdown: Can
         .graceful_shutdown_on(shutdown.cancelled_owned());
     workers
         .run(|source, context| guarded(source, context, reconcile), retry, context)
-        // What failed is logged where it is tried again.
-        .for_each(|_| std::future::ready(()))
+        .for_each(|outcome| log_failed_watch("RuntimeConfigSource", outcome))
         .await;
 }
 

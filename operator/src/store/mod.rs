@@ -30,8 +30,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::kubernetes::{
-    Failure, Finding, INSTANCE, current, guarded, in_scope, managed, metadata_in_scope, retry,
-    write_status,
+    Failure, Finding, INSTANCE, current, guarded, in_scope, log_failed_watch, managed,
+    metadata_in_scope, retry, write_status,
 };
 use diagnose::Evidence;
 use tokens::{Tokens, random_token};
@@ -72,8 +72,7 @@ pub async fn run(context: Arc<Context>, namespace: Option<String>, shutdown: Can
         )
         .graceful_shutdown_on(async move { shutdown.cancelled().await })
         .run(|store, context| guarded(store, context, reconcile), retry, context)
-        // Every outcome was logged where it came about.
-        .for_each(|_| std::future::ready(()))
+        .for_each(|outcome| log_failed_watch("Store", outcome))
         .await;
 }
 

@@ -11,6 +11,8 @@ pub use record::Spans;
 use record::{Sighting, Step, held, vacated};
 use tokio_util::sync::CancellationToken;
 
+use crate::kubernetes::in_words;
+
 /// A candidate for one Lease.
 pub struct Candidate {
     api: Api<Lease>,
@@ -55,7 +57,9 @@ impl Candidate {
                     return true;
                 }
                 Ok(false) => {}
-                Err(error) => tracing::warn!(%error, lease = self.name, "no Lease yet"),
+                Err(error) => {
+                    tracing::warn!(error = in_words(&error), lease = self.name, "no Lease yet")
+                }
             }
             tokio::select! {
                 () = shutdown.cancelled() => return false,
@@ -81,7 +85,9 @@ impl Candidate {
                 Ok(Ok(false)) if !self.leads() => return Err(self.lost()),
                 // Renewed; or the record was edited at that moment, which the next look sorts out.
                 Ok(Ok(_)) => continue,
-                Ok(Err(error)) => tracing::warn!(%error, lease = self.name, "not renewed"),
+                Ok(Err(error)) => {
+                    tracing::warn!(error = in_words(&error), lease = self.name, "not renewed")
+                }
                 Err(_) => {}
             }
             if since.elapsed() >= self.spans.renew_deadline {
@@ -101,7 +107,9 @@ impl Candidate {
         let lease = Lease { spec: Some(spec), ..lease };
         match self.api.replace(&self.name, &PostParams::default(), &lease).await {
             Ok(_) => tracing::info!(lease = self.name, "released"),
-            Err(error) => tracing::warn!(%error, lease = self.name, "not released"),
+            Err(error) => {
+                tracing::warn!(error = in_words(&error), lease = self.name, "not released")
+            }
         }
     }
 
