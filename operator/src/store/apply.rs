@@ -18,8 +18,8 @@ pub(crate) struct Applied {
     pub(crate) server_tokens: Secret,
     /// The volume, where it is the operator's.
     pub(crate) claim: Option<PersistentVolumeClaim>,
-    /// The pod's.
-    pub(crate) stateful_set: StatefulSet,
+    /// The pod's; or why that is left as it is.
+    pub(crate) stateful_set: Result<StatefulSet, Finding>,
     /// Why the claim is not what it should be, though it is there.
     pub(crate) claim_refused: Option<Finding>,
 }
@@ -57,7 +57,11 @@ pub(super) async fn apply(
     let (claim, claim_refused) = put_claim(&children, store, claim).await?;
     children.ensure(headless).await?;
     children.ensure(service).await?;
-    let stateful_set = children.ensure(stateful_set).await?;
+    // A new pod could not start, so what would replace the one that runs waits.
+    let stateful_set = match &store.missing {
+        None => Ok(children.ensure(stateful_set).await?),
+        Some(missing) => Err(missing.clone()),
+    };
     Ok(Applied { config_map, server_tokens, claim, stateful_set, claim_refused })
 }
 

@@ -159,6 +159,10 @@ async fn converge(
             return Finding::of_apply_error(&error).map(blocked).ok_or(Failure::Apply(error));
         }
     };
+    let stateful_set = match &applied.stateful_set {
+        Ok(stateful_set) => stateful_set,
+        Err(missing) => return Ok(blocked(missing.clone())),
+    };
     if let Some(pod) = &found.pod {
         let user_tokens = found.tokens_secret.as_deref();
         let digest = files::digest(&applied.config_map, &applied.server_tokens, user_tokens);
@@ -167,7 +171,7 @@ async fn converge(
     let claim = applied.claim.as_ref().or(found.claim.as_ref());
     let evidence = Evidence { pod: found.pod.as_ref(), claim, events: &found.events };
     let shortfall = validated.shortfall.as_ref().or(applied.claim_refused.as_ref());
-    let finding = status::finding(&validated, &applied.stateful_set, shortfall, &evidence);
-    let status = status::applied(store, &validated, &finding, &applied.stateful_set, claim);
+    let finding = status::finding(&validated, stateful_set, shortfall, &evidence);
+    let status = status::applied(store, &validated, &finding, stateful_set, claim);
     Ok((status, finding))
 }

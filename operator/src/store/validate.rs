@@ -45,12 +45,14 @@ pub(crate) struct ValidatedStore {
     pub(crate) tokens_secret: Option<String>,
     /// The tokens that the operator makes.
     pub(crate) tokens: Vec<WantedToken>,
-    /// Tokens whose StoreNamespace cannot be read now; they stay as they are.
+    /// Tokens that stay as they are, where they are.
     pub(crate) kept_tokens: Vec<String>,
     /// Whether there is to be no pod.
     pub(crate) suspended: bool,
     /// What the pod is to be.
     pub(crate) pod: PodSettings,
+    /// What a new pod could not start without. The pod that runs is left as it is until then.
+    pub(crate) missing: Option<Finding>,
     /// What cannot be as the spec wants, though everything else can.
     pub(crate) shortfall: Option<Finding>,
 }
@@ -110,7 +112,7 @@ impl ValidatedStore {
 }
 
 /// # Errors
-/// The finding that says what is missing. Until it is there nothing is changed; what runs goes on.
+/// The finding that says why nothing can be built. Until then nothing is changed; what runs goes on.
 pub(super) fn validate(
     store: &Store,
     found: &Dereferenced,
@@ -120,9 +122,7 @@ pub(super) fn validate(
     let spec = &store.spec;
     let owner = store.controller_owner_ref(&()).unwrap_or_default();
     let Backend::Volume(backend) = &spec.backend;
-    if !spec.suspend {
-        tokens_secret_is_there(store, found)?;
-    }
+    let missing = missing_secret(store, found).filter(|_| !spec.suspend);
     let (volume, shortfall) = volume(store, backend, found)?;
     Ok(ValidatedStore {
         namespace: store.namespace().unwrap_or_default(),
@@ -131,31 +131,35 @@ pub(super) fn validate(
         volume,
         tokens_secret: spec.auth.tokens_secret_ref.as_ref().map(|secret| secret.name.clone()),
         tokens: wanted_tokens(store, &found.namespaces),
-        kept_tokens: found
-            .unreadable_namespaces
-            .iter()
-            .map(|n| names::namespace_token(n))
-            .collect(),
+        kept_tokens: kept_tokens(found, missing.is_some()),
         suspended: spec.suspend,
         pod: pod(store, options),
+        missing,
         shortfall,
         name,
     })
 }
 
-fn tokens_secret_is_there(store: &Store, found: &Dereferenced) -> Result<(), Finding> {
-    match &store.spec.auth.tokens_secret_ref {
-        Some(secret) if found.tokens_secret.is_none() => Err(Finding::stalled(
+fn missing_secret(store: &Store, found: &Dereferenced) -> Option<Finding> {
+    let secret = &store.spec.auth.tokens_secret_ref.as_ref()?.name;
+    found.tokens_secret.is_none().then(|| {
+        Finding::stalled(
             "SecretMissing",
             format!(
-                "There is no Secret {} with the tokens: make it, with a key for each token and the \
-                 token as its value, such as `kubectl create secret generic {} \
-                 --from-literal=admin=$(openssl rand -hex 32)`.",
-                secret.name, secret.name
+                "There is no Secret {secret} with the tokens: make it, with a key for each token \
+                 and the token as its value, such as `kubectl create secret generic {secret} \
+                 --from-literal=admin=$(openssl rand -hex 32)`."
             ),
-        )),
-        _ => Ok(()),
-    }
+        )
+    })
+}
+
+/// Those whose StoreNamespace does not parse now; and, where the user's own are still missing, the one
+/// that the pod that runs has instead of them.
+fn kept_tokens(found: &Dereferenced, users_are_missing: bool) -> Vec<String> {
+    let unreadable = found.unreadable_namespaces.iter();
+    let unreadable = unreadable.map(|namespace| names::namespace_token(namespace));
+    unreadable.chain(users_are_missing.then(names::admin_token)).collect()
 }
 
 fn volume(
