@@ -11,7 +11,7 @@ use super::apply::{create, delete};
 use super::{ApplyError, Owner, ensure, remove};
 use crate::context::Context;
 
-/// What a child can be: an object of a kind that is in a namespace.
+/// An object of a kind that is in a namespace: what a child can be.
 pub trait Child:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone

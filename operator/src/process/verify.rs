@@ -9,7 +9,7 @@ use serde_json::json;
 use stowage_crds::{RuntimeConfigSource, Store, StoreNamespace};
 
 use super::arguments::VerifyOptions;
-use crate::kubernetes::in_words;
+use crate::kubernetes::{Child, in_words};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -85,13 +85,7 @@ async fn operator_is_ready(url: &str) -> Result<(), VerifyError> {
     Err(not_ready(format!("{status} {}", text.trim())))
 }
 
-async fn served<K>(client: &Client) -> Result<(), VerifyError>
-where
-    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-        + Clone
-        + std::fmt::Debug
-        + serde::de::DeserializeOwned,
-{
+async fn served<K: Child>(client: &Client) -> Result<(), VerifyError> {
     let api: Api<K> = Api::default_namespaced(client.clone());
     api.list_metadata(&ListParams::default().limit(1)).await.map(|_| ()).map_err(|e| {
         VerifyError::NotServed { kind: K::kind(&()).into_owned(), reason: in_words(&e) }

@@ -13,6 +13,7 @@ use super::diagnose::container;
 use super::names::{digest, source_selector};
 use super::reference::{References, SchemaState, SecretState, StoreState};
 use super::report::is_finished;
+use crate::kubernetes::Child;
 
 /// Everything that a reconcile decides on.
 ///
@@ -142,17 +143,11 @@ fn is_pending(pod: &Pod) -> bool {
     state.is_none_or(|state| state.running.is_none() && state.terminated.is_none())
 }
 
-async fn names<K>(
+async fn names<K: Child>(
     client: &Client,
     namespace: &str,
     belongs: &ListParams,
-) -> kube::Result<Vec<String>>
-where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-        + Clone
-        + std::fmt::Debug
-        + serde::de::DeserializeOwned,
-{
+) -> kube::Result<Vec<String>> {
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
     Ok(api.list_metadata(belongs).await?.items.iter().map(ResourceExt::name_any).collect())
 }
