@@ -58,9 +58,9 @@ pub(super) async fn apply(
     children.ensure(headless).await?;
     children.ensure(service).await?;
     // A new pod could not start, so what would replace the one that runs waits.
-    let stateful_set = match &store.missing {
+    let stateful_set = match &store.pod_waits {
         None => Ok(children.ensure(stateful_set).await?),
-        Some(missing) => Err(missing.clone()),
+        Some(why) => Err(why.clone()),
     };
     Ok(Applied { config_map, server_tokens, claim, stateful_set, claim_refused })
 }

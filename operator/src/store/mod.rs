@@ -161,7 +161,7 @@ async fn converge(
     };
     let stateful_set = match &applied.stateful_set {
         Ok(stateful_set) => stateful_set,
-        Err(missing) => return Ok(blocked(missing.clone())),
+        Err(why) => return Ok(blocked(why.clone())),
     };
     if let Some(pod) = &found.pod {
         let user_tokens = found.tokens_secret.as_deref();

@@ -51,8 +51,8 @@ pub(crate) struct ValidatedStore {
     pub(crate) suspended: bool,
     /// What the pod is to be.
     pub(crate) pod: PodSettings,
-    /// What a new pod could not start without. The pod that runs is left as it is until then.
-    pub(crate) missing: Option<Finding>,
+    /// Why the pod is left as it is: a new one could not start.
+    pub(crate) pod_waits: Option<Finding>,
     /// What cannot be as the spec wants, though everything else can.
     pub(crate) shortfall: Option<Finding>,
 }
@@ -122,7 +122,7 @@ pub(super) fn validate(
     let spec = &store.spec;
     let owner = store.controller_owner_ref(&()).unwrap_or_default();
     let Backend::Volume(backend) = &spec.backend;
-    let missing = missing_secret(store, found).filter(|_| !spec.suspend);
+    let pod_waits = missing_secret(store, found).filter(|_| !spec.suspend);
     let (volume, shortfall) = volume(store, backend, found)?;
     Ok(ValidatedStore {
         namespace: store.namespace().unwrap_or_default(),
@@ -131,10 +131,10 @@ pub(super) fn validate(
         volume,
         tokens_secret: spec.auth.tokens_secret_ref.as_ref().map(|secret| secret.name.clone()),
         tokens: wanted_tokens(store, &found.namespaces),
-        kept_tokens: kept_tokens(found, missing.is_some()),
+        kept_tokens: kept_tokens(found, pod_waits.is_some()),
         suspended: spec.suspend,
         pod: pod(store, options),
-        missing,
+        pod_waits,
         shortfall,
         name,
     })
