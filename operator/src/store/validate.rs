@@ -21,6 +21,10 @@ use super::tokens::WantedToken;
 use crate::kubernetes::{Finding, canonical_bytes};
 use crate::options::Options;
 
+mod claim;
+
+pub(super) use claim::taken as claim_taken;
+
 /// Where the volume is in the pod.
 pub(super) const DATA_DIR: &str = "/data";
 /// Where the tokens are in the pod.
@@ -121,8 +125,9 @@ pub(super) fn validate(
     let owner = store.controller_owner_ref(&()).unwrap_or_default();
     let Backend::Volume(backend) = &spec.backend;
     if !spec.suspend {
-        tokens_secret_is_there(store, found)?;
+        tokens_secret_is_right(store, found)?;
     }
+    claim::is_free(store, found)?;
     let (volume, shortfall) = volume(store, backend, found)?;
     Ok(ValidatedStore {
         namespace: store.namespace().unwrap_or_default(),
@@ -143,9 +148,10 @@ pub(super) fn validate(
     })
 }
 
-fn tokens_secret_is_there(store: &Store, found: &Dereferenced) -> Result<(), Finding> {
-    match &store.spec.auth.tokens_secret_ref {
-        Some(secret) if found.tokens_secret.is_none() => Err(Finding::stalled(
+fn tokens_secret_is_right(store: &Store, found: &Dereferenced) -> Result<(), Finding> {
+    let Some(secret) = &store.spec.auth.tokens_secret_ref else { return Ok(()) };
+    match &found.tokens_fault {
+        _ if found.tokens_secret.is_none() => Err(Finding::stalled(
             "SecretMissing",
             format!(
                 "There is no Secret {} with the tokens: make it, with a key for each token and the \
@@ -154,7 +160,16 @@ fn tokens_secret_is_there(store: &Store, found: &Dereferenced) -> Result<(), Fin
                 secret.name, secret.name
             ),
         )),
-        _ => Ok(()),
+        Some(fault) => Err(Finding::stalled(
+            "TokensInvalid",
+            format!(
+                "The Secret {} cannot be used: {fault}. Until that is corrected, nothing of it \
+                 takes effect: a server that runs goes on with the tokens that it had, those that \
+                 were taken out since among them.",
+                secret.name
+            ),
+        )),
+        None => Ok(()),
     }
 }
 
@@ -193,14 +208,13 @@ fn volume(
         ));
     }
     let (size, shortfall) = claim_size(size, found);
+    let claim::Kept { storage_class, access_mode, shortfall: differs } =
+        claim::kept(backend, found.claim.as_ref());
+    let shortfall = differs.or(shortfall);
     let own = Volume::Own {
         size,
-        storage_class: backend.storage_class_name.clone(),
-        access_mode: backend
-            .access_modes
-            .as_ref()
-            .and_then(|modes| modes.first().copied())
-            .unwrap_or(AccessMode::ReadWriteOnce),
+        storage_class,
+        access_mode,
         deletion_policy: store.spec.deletion_policy,
     };
     Ok((own, shortfall))
