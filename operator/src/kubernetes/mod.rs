@@ -20,8 +20,8 @@ pub use events::{Events, Severity};
 pub use finding::{Finding, Verdict, current, write_status};
 pub use guarded::{Failure, guarded, retry};
 pub use labels::{
-    COMPONENT_NAMESPACE, COMPONENT_STORE, COMPONENT_SYNC, INSTANCE, MANAGED, MANAGED_BY, labels,
-    selector,
+    COMPONENT_NAMESPACE, COMPONENT_STORE, COMPONENT_SYNC, INSTANCE, MANAGED, MANAGED_BY,
+    label_value, labels, selector, shortened,
 };
 pub use pod::{pull_secrets, restricted_container, restricted_pod};
 pub use watch::{in_scope, managed, metadata_in_scope};
