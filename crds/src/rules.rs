@@ -160,7 +160,12 @@ pub fn unique_contracts() -> Rule {
 #[must_use]
 pub fn origins() -> Rule {
     rule(
-        r"self.all(origin, origin in ['*', 'null'] || origin.matches(r'^[a-z][a-z0-9+.-]*://[^/?#@\sA-Z]+$'))",
+        concat!(
+            r"self.all(origin, origin in ['*', 'null'] || origin.matches(",
+            r"r'^[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])",
+            // Up to 65535.
+            r"(:([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?$'))",
+        ),
         "an origin is scheme and host in lower case without a path or a slash at the end, such as \
          https://app.example, or null, or *",
     )

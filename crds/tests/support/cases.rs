@@ -246,7 +246,7 @@ fn store() -> Vec<Case> {
                 json!(["*"]),
                 json!(["null"]),
                 json!(["https://app.example", "http://localhost:5173", "http://[::1]:80"]),
-                json!(["capacitor://localhost"]),
+                json!(["capacitor://localhost", "https://app.example:65535"]),
             ])
             .refuses([
                 json!(["https://app.example/"]),
@@ -255,6 +255,10 @@ fn store() -> Vec<Case> {
                 json!(["https://*", "https://a b"]),
                 json!(["https://user@app.example"]),
                 json!(["https://app.example", "Null"]),
+                json!(["https://["]),
+                json!(["https://app.example:99999"]),
+                json!(["https://app.example:"]),
+                json!(["https://*.example"]),
             ]),
     ]
 }

@@ -24,8 +24,8 @@ pub use events::{Events, Severity};
 pub use finding::{Finding, Verdict};
 pub use guarded::{Failure, guarded, retry};
 pub use labels::{
-    COMPONENT_NAMESPACE, COMPONENT_STORE, COMPONENT_SYNC, INSTANCE, MANAGED, MANAGED_BY, labels,
-    selector,
+    COMPONENT_NAMESPACE, COMPONENT_STORE, COMPONENT_SYNC, INSTANCE, MANAGED, MANAGED_BY,
+    label_value, labels, selector, shortened,
 };
 pub use pod::{pull_secrets, restricted_container, restricted_pod};
 pub use status::{current, write_status};

@@ -12,7 +12,7 @@ use stowage_crds::{Contract, RuntimeConfigSource, Store};
 use super::diagnose::container;
 use super::names::{digest, source_selector};
 use super::reference::{References, SchemaState, SecretState, StoreState};
-use super::report::is_finished;
+use super::report::{is_finished, is_made_for};
 use crate::kubernetes::Child;
 
 /// Everything that a reconcile decides on.
@@ -27,7 +27,8 @@ pub(super) async fn dereference(
     let belongs = ListParams::default().labels(&source_selector(&source.name_any()));
     let jobs: Api<Job> = Api::namespaced(client.clone(), &namespace);
     let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
-    let jobs = jobs.list(&belongs).await?.items;
+    let mut jobs = jobs.list(&belongs).await?.items;
+    jobs.retain(|job| is_made_for(job, source.meta().uid.as_deref()));
     let pods = pods.list(&belongs).await?.items;
     Ok(References {
         stores: stores(client, &namespace, source).await?,

@@ -14,8 +14,7 @@ use crate::kubernetes::{FIELD_MANAGER, short_digest};
 /// A digest of everything that is mounted and may change while the pod runs.
 const FILES_DIGEST: &str = "stowage.dev/files-digest";
 
-/// The digest of a configuration and of the versions of Secrets. Not of their content: the user's
-/// is not read.
+/// The digest of a configuration and of the versions of Secrets, not of what they hold.
 pub(super) fn digest(
     config_map: &ConfigMap,
     server_tokens: &Secret,

@@ -5,12 +5,14 @@
 
 mod apply;
 mod build;
+mod claim_holder;
 mod dereference;
 mod diagnose;
 mod files;
 pub mod names;
 mod status;
 mod tokens;
+mod user_tokens;
 mod validate;
 
 use std::sync::Arc;
@@ -156,7 +158,9 @@ async fn converge(
     let applied = match apply::apply(context, &validated, resources).await {
         Ok(applied) => applied,
         Err(error) => {
-            return Finding::of_apply_error(&error).map(blocked).ok_or(Failure::Apply(error));
+            let finding = validate::claim_taken(store, &error);
+            let finding = finding.or_else(|| Finding::of_apply_error(&error));
+            return finding.map(blocked).ok_or(Failure::Apply(error));
         }
     };
     let stateful_set = match &applied.stateful_set {

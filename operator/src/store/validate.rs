@@ -21,6 +21,10 @@ use super::tokens::WantedToken;
 use crate::kubernetes::{Finding, canonical_bytes};
 use crate::options::Options;
 
+mod claim;
+
+pub(super) use claim::taken as claim_taken;
+
 /// Where the volume is in the pod.
 pub(super) const DATA_DIR: &str = "/data";
 /// Where the tokens are in the pod.
@@ -122,7 +126,8 @@ pub(super) fn validate(
     let spec = &store.spec;
     let owner = store.controller_owner_ref(&()).unwrap_or_default();
     let Backend::Volume(backend) = &spec.backend;
-    let pod_waits = missing_secret(store, found).filter(|_| !spec.suspend);
+    let pod_waits = unusable_tokens(store, found).filter(|_| !spec.suspend);
+    claim::is_free(store, found)?;
     let (volume, shortfall) = volume(store, backend, found)?;
     Ok(ValidatedStore {
         namespace: store.namespace().unwrap_or_default(),
@@ -140,26 +145,35 @@ pub(super) fn validate(
     })
 }
 
-fn missing_secret(store: &Store, found: &Dereferenced) -> Option<Finding> {
+fn unusable_tokens(store: &Store, found: &Dereferenced) -> Option<Finding> {
     let secret = &store.spec.auth.tokens_secret_ref.as_ref()?.name;
-    found.tokens_secret.is_none().then(|| {
-        Finding::stalled(
+    if found.tokens_secret.is_none() {
+        return Some(Finding::stalled(
             "SecretMissing",
             format!(
                 "There is no Secret {secret} with the tokens: make it, with a key for each token \
                  and the token as its value, such as `kubectl create secret generic {secret} \
                  --from-literal=admin=$(openssl rand -hex 32)`."
             ),
-        )
-    })
+        ));
+    }
+    let fault = found.tokens_fault.as_ref()?;
+    Some(Finding::stalled(
+        "TokensInvalid",
+        format!(
+            "The Secret {secret} cannot be used: {fault}. Until that is corrected, nothing of it \
+             takes effect: a server that runs goes on with the tokens that it had, those that \
+             were taken out since among them."
+        ),
+    ))
 }
 
-/// Those whose StoreNamespace does not parse now; and, where the user's own are still missing, the one
-/// that the pod that runs has instead of them.
-fn kept_tokens(found: &Dereferenced, users_are_missing: bool) -> Vec<String> {
+/// Those whose StoreNamespace does not parse now; and, where the user's own cannot be used yet, the
+/// one that the pod that runs has instead of them.
+fn kept_tokens(found: &Dereferenced, users_are_unusable: bool) -> Vec<String> {
     let unreadable = found.unreadable_namespaces.iter();
     let unreadable = unreadable.map(|namespace| names::namespace_token(namespace));
-    unreadable.chain(users_are_missing.then(names::admin_token)).collect()
+    unreadable.chain(users_are_unusable.then(names::admin_token)).collect()
 }
 
 fn volume(
@@ -197,14 +211,13 @@ fn volume(
         ));
     }
     let (size, shortfall) = claim_size(size, found);
+    let claim::Kept { storage_class, access_mode, shortfall: differs } =
+        claim::kept(backend, found.claim.as_ref());
+    let shortfall = differs.or(shortfall);
     let own = Volume::Own {
         size,
-        storage_class: backend.storage_class_name.clone(),
-        access_mode: backend
-            .access_modes
-            .as_ref()
-            .and_then(|modes| modes.first().copied())
-            .unwrap_or(AccessMode::ReadWriteOnce),
+        storage_class,
+        access_mode,
         deletion_policy: store.spec.deletion_policy,
     };
     Ok((own, shortfall))

@@ -81,6 +81,42 @@ async fn a_missing_secret_is_named_and_taken_up_when_it_is_made() {
     ns.get::<StatefulSet>("demo").await;
 }
 
+/// The server refuses all tokens where one is none: a running one would go on with those it had,
+/// and a new one would end, over and over.
+#[tokio::test]
+async fn a_secret_that_the_server_would_refuse_is_told_before_a_pod_finds_out() {
+    let ns = TestNamespace::new("tokens").await;
+    let operator = ns.operator();
+    let good = ("admin", "change-me-0123456789abcdef");
+    ns.create_secret("demo-tokens", &[good, ("ci", "hunter2")]).await;
+    ns.create::<Store>(
+        "demo",
+        json!({"spec": {
+            "backend": {"volume": {"size": "1Gi"}},
+            "auth": {"tokensSecretRef": {"name": "demo-tokens"}},
+        }}),
+    )
+    .await;
+    let words = ["Secret demo-tokens", "token ci", "shorter than 16"];
+    is_stalled(&ns, &operator, "demo", "TokensInvalid", &words).await;
+    assert!(ns.find::<StatefulSet>("demo").await.is_none(), "no pod that cannot start is made");
+    ns.patch::<Secret>("demo-tokens", json!({"data": {"ci": null}})).await;
+    wait_for_reason::<Store>(&ns, "demo", "VolumePending").await;
+    serve(&ns, "demo").await;
+    wait_for_reason::<Store>(&ns, "demo", "Serving").await;
+
+    // As long as the server goes on with what it had, nobody is told that all is well.
+    ns.patch::<Secret>("demo-tokens", json!({"stringData": {"ci": good.1}})).await;
+    let words = ["admin and ci", "the same value", "goes on with the tokens that it had"];
+    let (_, message) = wait_for_reason::<Store>(&ns, "demo", "TokensInvalid").await;
+    assert!(words.iter().all(|word| message.contains(word)), "{message}");
+    assert!(!message.contains("change-me") && !message.contains("hunter2"), "{message}");
+    let kept = ns.get::<StatefulSet>("demo").await.spec.unwrap().replicas;
+    assert_eq!(kept, Some(1), "what serves goes on");
+    ns.patch::<Secret>("demo-tokens", json!({"data": {"ci": null}})).await;
+    wait_for_reason::<Store>(&ns, "demo", "Serving").await;
+}
+
 #[tokio::test]
 async fn while_a_secret_is_missing_what_does_not_need_it_is_put_back_and_the_pod_is_left_alone() {
     let ns = TestNamespace::new("secret").await;
