@@ -35,9 +35,10 @@ pub(super) fn diagnose(evidence: &Evidence<'_>) -> Finding {
     refused_pod(evidence)
         .or_else(|| pending_volume(evidence))
         .or_else(|| unschedulable(evidence))
+        // Before how the container ended the last time, which says nothing of one that was up.
+        .or_else(|| silent(evidence))
         .or_else(|| container(evidence))
         .or_else(|| mount(evidence))
-        .or_else(|| silent(evidence))
         .unwrap_or_else(|| Finding::reconciling("Starting", "The pod is starting."))
 }
 

@@ -193,6 +193,19 @@ fn what_stands_in_the_way_is_told_with_what_is_known_of_it() {
             "Readiness probe failed: deadline exceeded.",
         ),
         (
+            "a server that hangs and ended badly before",
+            {
+                let mut pod = up("2026-01-01T00:00:00Z");
+                pod["status"]["containerStatuses"][0]["lastState"] = crash(64, "Error", json!("x"));
+                pod
+            },
+            bound(),
+            vec![unhealthy("Liveness probe failed: timeout", "2026-01-01T00:01:00Z")],
+            Reconciling,
+            "NotAnswering",
+            "Liveness probe failed: timeout.",
+        ),
+        (
             "a server that hung before it was started anew",
             up("2026-01-01T00:02:00Z"),
             bound(),
