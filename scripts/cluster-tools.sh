@@ -67,12 +67,12 @@ if [ -n "$(missing)" ]; then
   mkdir -p "$tools"
   exec {lock}>"$tools/.lock"
   if ! flock --nonblock "$lock"; then
-    echo "waiting for another build of the test cluster's programs" >&2
+    echo "waiting for another build of the local cluster's programs" >&2
     flock "$lock"
   fi
   mapfile -t packages < <(missing)
   if [ ${#packages[@]} -gt 0 ]; then
-    echo "building Kubernetes $version for the tests: ${#packages[@]} programs, the first time about $minutes minutes" >&2
+    echo "building Kubernetes $version for the local cluster: ${#packages[@]} programs, the first time about $minutes minutes" >&2
     started=$SECONDS
     # Under the lock, what an interrupted build left is nobody's.
     rm -rf "$tools/.build"
