@@ -12,6 +12,8 @@ package_of() {
     python3-venv) echo python3-venv ;;
     # gcc only recommends the headers and start files that it links with.
     cc) echo gcc libc6-dev ;;
+    # They only recommend what https:// takes.
+    git | curl) echo "$1" ca-certificates ;;
     mount | umount) echo mount ;;
     unshare | setpriv | nsenter | flock) echo util-linux ;;
     ip) echo iproute2 ;;
@@ -49,7 +51,7 @@ for program in "$@"; do
     continue
   fi
   found "$program" && continue
-  read -ra packages < <(package_of "$program")
+  read -ra packages <<<"$(package_of "$program")"
   missing+=("${packages[@]}")
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
