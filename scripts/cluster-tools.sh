@@ -80,7 +80,9 @@ if [ -n "$(missing)" ]; then
     for package in "${packages[@]}"; do
       name=$(program "$package")
       echo "  $name" >&2
-      go build -trimpath -ldflags "$ldflags" -o "$tools/.build/$name" "$package"
+      # Hundreds of lines that name what is downloaded would hide the one that names what is built.
+      go build -trimpath -ldflags "$ldflags" -o "$tools/.build/$name" "$package" \
+        2> >(grep --line-buffered -v '^go: downloading ' >&2)
       mv "$tools/.build/$name" "$tools/$name"
     done
     rm -rf "$tools/.build"
