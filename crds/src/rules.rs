@@ -48,14 +48,23 @@ pub fn one_backend() -> Rule {
     )
 }
 
-/// A volume can grow and never shrink.
+/// A volume can grow and never shrink. What was asked for and never came may be taken back: the
+/// status has the size that is there. A rule of the whole Store, since only those see its status.
 #[must_use]
 pub fn volume_never_shrinks() -> Rule {
     rule(
-        "quantity(string(self)).compareTo(quantity(string(oldSelf))) >= 0",
+        "!has(self.spec.backend.volume) || !has(self.spec.backend.volume.size) || \
+         !has(oldSelf.spec.backend.volume) || !has(oldSelf.spec.backend.volume.size) || \
+         quantity(string(self.spec.backend.volume.size)).compareTo(\
+         quantity(string(oldSelf.spec.backend.volume.size))) >= 0 || \
+         (has(oldSelf.status) && has(oldSelf.status.backend) && \
+         has(oldSelf.status.backend.capacity) && \
+         quantity(string(self.spec.backend.volume.size)).compareTo(\
+         quantity(oldSelf.status.backend.capacity)) >= 0)",
         "a volume cannot shrink: write the old size or more, or make a smaller Store and copy \
          the data into it",
     )
+    .field_path(".spec.backend.volume.size")
 }
 
 /// A volume of its own, or one that is there.

@@ -85,6 +85,16 @@ async fn a_volume_that_cannot_grow_is_told_and_serves_on() {
         },
     )
     .await;
+    // What it says helps.
+    assert!(message.contains("write the old size back"), "{message}");
+    grow(&ns, "1Gi").await;
+    eventually(
+        "the Store is no longer told off",
+        async || json!(ns.get::<Store>("demo").await.status.unwrap().conditions),
+        |conditions| !conditions.to_string().contains("VolumeGrowthRefused"),
+    )
+    .await;
+    assert_eq!(asked(&ns).await, "1Gi");
 }
 
 #[tokio::test]
