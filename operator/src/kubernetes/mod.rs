@@ -29,7 +29,7 @@ pub use labels::{
 };
 pub use pod::{pull_secrets, restricted_container, restricted_pod};
 pub use status::{current, write_status};
-pub use watch::{in_scope, log_failed_watch, managed, metadata_in_scope};
+pub use watch::{in_scope, managed, metadata_in_scope, run_to_end};
 pub use words::{in_words, innermost};
 
 /// The field manager of everything that the operator writes (server-side apply).

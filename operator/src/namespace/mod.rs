@@ -6,7 +6,6 @@ mod decide;
 
 use std::sync::Arc;
 
-use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config};
@@ -18,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::kubernetes::{
-    Children, Failure, Finding, INSTANCE, Owner, current, guarded, in_scope, log_failed_watch,
-    managed, metadata_in_scope, retry, write_status,
+    Children, Failure, Finding, INSTANCE, Owner, current, guarded, in_scope, managed,
+    metadata_in_scope, retry, run_to_end, write_status,
 };
 use crate::store::names;
 use decide::{Found, decide};
@@ -34,7 +33,8 @@ pub async fn run(context: Arc<Context>, namespace: Option<String>, shutdown: Can
     let controller =
         Controller::new(in_scope::<Guarded>(&client, scope), watcher::Config::default());
     let (by_store, by_secret) = (controller.store(), controller.store());
-    controller
+    let (objects, end) = (controller.store(), shutdown.clone());
+    let outcomes = controller
         .with_config(Config::default().concurrency(context.options.concurrency))
         .owns(in_scope::<Secret>(&client, scope), managed())
         // The Secret with the tokens is known by its label: the Store's name.
@@ -48,9 +48,8 @@ pub async fn run(context: Arc<Context>, namespace: Option<String>, shutdown: Can
             move |store| referring(&by_store, &store.name_any(), store.namespace().as_deref()),
         )
         .graceful_shutdown_on(async move { shutdown.cancelled().await })
-        .run(|tenant, context| guarded(tenant, context, reconcile), retry, context)
-        .for_each(|outcome| log_failed_watch("StoreNamespace", outcome))
-        .await;
+        .run(|tenant, context| guarded(tenant, context, reconcile), retry, context);
+    run_to_end("StoreNamespace", outcomes, objects, end).await;
 }
 
 /// The StoreNamespaces that refer to a Store.

@@ -149,11 +149,12 @@ async fn await_definitions(
             }
             other => format!("the API server cannot be asked: {}", in_words(other)),
         };
+        // First the probe, so that whoever reads the log finds the same there.
+        readiness.send_replace(Readiness::Waiting(why.clone()));
         if !told {
             tracing::error!(why, "waiting");
             told = true;
         }
-        readiness.send_replace(Readiness::Waiting(why));
         tokio::select! {
             () = shutdown.cancelled() => return false,
             () = tokio::time::sleep(DEFINITIONS_EVERY) => {}

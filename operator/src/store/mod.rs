@@ -17,7 +17,6 @@ mod validate;
 
 use std::sync::Arc;
 
-use futures_util::StreamExt;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{
     ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
@@ -32,8 +31,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::kubernetes::{
-    Failure, Finding, INSTANCE, current, guarded, in_scope, log_failed_watch, managed,
-    metadata_in_scope, retry, write_status,
+    Failure, Finding, INSTANCE, current, guarded, in_scope, managed, metadata_in_scope, retry,
+    run_to_end, write_status,
 };
 use diagnose::Evidence;
 use tokens::{Tokens, random_token};
@@ -48,7 +47,8 @@ pub async fn run(context: Arc<Context>, namespace: Option<String>, shutdown: Can
     let stores: Api<Guarded> = in_scope(&client, scope);
     let controller = Controller::new(stores, watcher::Config::default());
     let (by_secret, by_claim) = (controller.store(), controller.store());
-    controller
+    let (objects, end) = (controller.store(), shutdown.clone());
+    let outcomes = controller
         .with_config(Config::default().concurrency(context.options.concurrency))
         .owns(in_scope::<StatefulSet>(&client, scope), managed())
         .owns(in_scope::<Service>(&client, scope), managed())
@@ -73,9 +73,8 @@ pub async fn run(context: Arc<Context>, namespace: Option<String>, shutdown: Can
             |tenant| of_tenant(&tenant),
         )
         .graceful_shutdown_on(async move { shutdown.cancelled().await })
-        .run(|store, context| guarded(store, context, reconcile), retry, context)
-        .for_each(|outcome| log_failed_watch("Store", outcome))
-        .await;
+        .run(|store, context| guarded(store, context, reconcile), retry, context);
+    run_to_end("Store", outcomes, objects, end).await;
 }
 
 /// The Store that a pod belongs to.

@@ -1,14 +1,22 @@
 //! The binary: when it is ready, what it says, how it ends.
 
+use std::path::{Path, PathBuf};
+
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 use kube::config::Kubeconfig;
 use stowage_e2e::ControlPlane;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use crate::support::{Operator, PATIENCE, client, eventually, namespace};
+
+fn terminate(child: &Child) {
+    let pid = i32::try_from(child.id().expect("it runs")).expect("a pid");
+    let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
+}
 
 async fn get(url: &str) -> Option<(u16, String)> {
     let answer = reqwest::get(url).await.ok()?;
@@ -47,9 +55,7 @@ async fn the_binary_gets_ready_is_verified_and_ends_with_0_having_released_its_l
     let text = String::from_utf8_lossy(&verified.stdout);
     assert!(verified.status.success() && text.lines().count() == 3, "{verified:?}");
 
-    let pid = i32::try_from(child.id().expect("it runs")).expect("a pid");
-    let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
+    terminate(&child);
     let status = tokio::time::timeout(PATIENCE, child.wait()).await.expect("it ends").expect("so");
     assert!(status.success(), "{status}");
     let holder = lease().await.and_then(|spec| spec.holder_identity);
@@ -84,9 +90,10 @@ async fn before_the_definitions_are_there_it_waits_and_says_so() {
     eventually("it is ready", async || get(&url).await.filter(|answer| answer.0 == 200)).await;
 }
 
-/// A user of this name who may do everything with a few kinds in a namespace, and nothing with the
-/// others.
-async fn limited(namespace: &str, user: &str) {
+/// The kubeconfig of a user who may do everything with Leases and with these kinds of Stowage's in a
+/// namespace, and nothing with others.
+async fn limited(namespace: &str, kinds: &str, directory: &Path) -> PathBuf {
+    let user = "limited";
     let rule = |group: &str, resource: &str| PolicyRule {
         api_groups: Some(vec![group.to_owned()]),
         resources: Some(vec![resource.to_owned()]),
@@ -96,7 +103,7 @@ async fn limited(namespace: &str, user: &str) {
     let metadata = ObjectMeta { name: Some("limited".to_owned()), ..ObjectMeta::default() };
     let role = Role {
         metadata: metadata.clone(),
-        rules: Some(vec![rule("stowage.dev", "*"), rule("coordination.k8s.io", "leases")]),
+        rules: Some(vec![rule("stowage.dev", kinds), rule("coordination.k8s.io", "leases")]),
     };
     let binding = RoleBinding {
         metadata,
@@ -115,20 +122,21 @@ async fn limited(namespace: &str, user: &str) {
     roles.create(&PostParams::default(), &role).await.expect("a role");
     let bindings: Api<RoleBinding> = Api::namespaced(client(), namespace);
     bindings.create(&PostParams::default(), &binding).await.expect("a binding");
+
+    let mut config = Kubeconfig::read_from(ControlPlane::shared().kubeconfig()).expect("read");
+    let admin = config.auth_infos[0].auth_info.as_mut().expect("a user");
+    admin.impersonate = Some(user.to_owned());
+    let kubeconfig = directory.join("kubeconfig");
+    std::fs::write(&kubeconfig, serde_json::to_string(&config).expect("JSON")).expect("written");
+    kubeconfig
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_that_fails_is_told_in_a_sentence() {
     ControlPlane::shared().apply_crds().await.expect("definitions");
     let namespace = namespace().await;
-    limited(&namespace, "limited").await;
-    let mut config = Kubeconfig::read_from(ControlPlane::shared().kubeconfig()).expect("read");
-    let user = config.auth_infos[0].auth_info.as_mut().expect("a user");
-    user.impersonate = Some("limited".to_owned());
     let directory = tempfile::tempdir().expect("a directory");
-    let kubeconfig = directory.path().join("kubeconfig");
-    std::fs::write(&kubeconfig, serde_json::to_string(&config).expect("JSON")).expect("written");
-
+    let kubeconfig = limited(&namespace, "*", directory.path()).await;
     let scope = ["--watch-namespaces", &namespace, "--lease-namespace", &namespace];
     let mut operator = Operator::start(&kubeconfig, &scope);
     for controller in ["Store", "StoreNamespace", "RuntimeConfigSource"] {
@@ -143,6 +151,23 @@ async fn a_watch_that_fails_is_told_in_a_sentence() {
         let said = failed["error"].as_str().expect("a sentence");
         assert!(said.contains("is forbidden: User \"limited\" cannot list resource"), "{failed}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_that_waits_for_its_first_list_ends_when_it_is_told() {
+    ControlPlane::shared().apply_crds().await.expect("definitions");
+    let namespace = namespace().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let kubeconfig = limited(&namespace, "stores", directory.path()).await;
+    let scope = ["--watch-namespaces", &namespace, "--lease-namespace", &namespace];
+    let mut operator = Operator::start(&kubeconfig, &scope);
+    operator
+        .logged("a list that never comes", |entry| entry["controller"] == "RuntimeConfigSource")
+        .await;
+    let mut child = operator.unread();
+    terminate(&child);
+    let status = tokio::time::timeout(PATIENCE, child.wait()).await.expect("it ends").expect("so");
+    assert!(status.success(), "{status}");
 }
 
 #[tokio::test]
