@@ -47,6 +47,7 @@ build: ## Build release binaries
 images: ## Build the container images, with SBOMs; scripts/images.sh has the settings
 	@scripts/need.sh cargo cc git
 	@$(OWN)
+	@[ -x "$(CARGO_TARGET_DIR)/release/stowage-operator" ] || echo "Building the programs for the images. The first time, this takes some minutes." >&2
 	@cargo build --quiet --release --locked --package stowage-operator --package stowage-sidecar --package stowage-git-server
 	@scripts/images.sh "$(CARGO_TARGET_DIR)/release"
 
@@ -92,6 +93,7 @@ CLUSTER := $(CARGO_TARGET_DIR)/debug/stowage-cluster
 define BUILD_CLUSTER
 @scripts/need.sh cargo cc $(CLUSTER_NEEDS)
 @$(OWN)
+@[ -x "$(CLUSTER)" ] || echo "Building stowage-cluster. The first time, this takes a few minutes." >&2
 @cargo build --quiet --workspace --bin stowage-cluster
 endef
 
@@ -100,10 +102,15 @@ cluster: ## Bring up a Kubernetes node for tests (or use the one that KUBECONFIG
 	$(BUILD_CLUSTER)
 	@"$(CLUSTER)" up
 
+.PHONY: cluster-images
+cluster-images: images ## Let its pods use the images of this checkout
+	$(BUILD_CLUSTER)
+	@scripts/cluster-images.sh "$(CLUSTER)"
+
 .PHONY: cluster-shell
 cluster-shell: ## Open a shell in the cluster, with kubectl and helm
 	$(BUILD_CLUSTER)
-	@exec "$(CLUSTER)" shell
+	@IMAGE_REPOSITORY="$${IMAGE_REPOSITORY:-stowage.dev}" exec "$(CLUSTER)" shell
 
 .PHONY: cluster-down
 cluster-down: ## End the cluster and remove everything of it

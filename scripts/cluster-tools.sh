@@ -67,12 +67,12 @@ if [ -n "$(missing)" ]; then
   mkdir -p "$tools"
   exec {lock}>"$tools/.lock"
   if ! flock --nonblock "$lock"; then
-    echo "waiting for another build of the test cluster's programs" >&2
+    echo "waiting for another build of the local cluster's programs" >&2
     flock "$lock"
   fi
   mapfile -t packages < <(missing)
   if [ ${#packages[@]} -gt 0 ]; then
-    echo "building Kubernetes $version for the tests: ${#packages[@]} programs, the first time about $minutes minutes" >&2
+    echo "building Kubernetes $version for the local cluster: ${#packages[@]} programs, the first time about $minutes minutes" >&2
     started=$SECONDS
     # Under the lock, what an interrupted build left is nobody's.
     rm -rf "$tools/.build"
@@ -80,7 +80,9 @@ if [ -n "$(missing)" ]; then
     for package in "${packages[@]}"; do
       name=$(program "$package")
       echo "  $name" >&2
-      go build -trimpath -ldflags "$ldflags" -o "$tools/.build/$name" "$package"
+      # Hundreds of lines that name what is downloaded would hide the one that names what is built.
+      go build -trimpath -ldflags "$ldflags" -o "$tools/.build/$name" "$package" \
+        2> >(grep --line-buffered -v '^go: downloading ' >&2)
       mv "$tools/.build/$name" "$tools/$name"
     done
     rm -rf "$tools/.build"

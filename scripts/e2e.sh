@@ -16,15 +16,9 @@ fi
 
 # On a local cluster, pods may use what `make images` made. Elsewhere the images come from
 # IMAGE_REPOSITORY.
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$(dirname "$0")/../Cargo.toml" | head -n 1)
 export IMAGE_REPOSITORY=${IMAGE_REPOSITORY:-stowage.dev}
 if [ -z "${KUBECONFIG:-}" ] || [ -n "${STOWAGE_CLUSTER:-}" ]; then
-  images=${STOWAGE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stowage}/images
-  for name in stowage-operator stowage-sidecar stowage-sync stowage-git-server; do
-    "$cluster" images import "$images/$name.tar"
-  done
-  # It has curl and a shell, and there is no registry to get this one from.
-  "$cluster" images tag "$IMAGE_REPOSITORY/stowage-git-server:$version" docker.io/curlimages/curl:8.17.0
+  "$(dirname "$0")/cluster-images.sh" "$cluster"
 fi
 
 # cargo runs each test executable by way of this: inside of the node's namespaces, where its

@@ -10,7 +10,10 @@ package_of() {
     sshd | ssh-keygen) echo openssh-server ;;
     ssh) echo openssh-client ;;
     python3-venv) echo python3-venv ;;
-    cc) echo gcc ;;
+    # gcc only recommends the headers and start files that it links with.
+    cc) echo gcc libc6-dev ;;
+    # They only recommend what https:// takes.
+    git | curl) echo "$1" ca-certificates ;;
     mount | umount) echo mount ;;
     unshare | setpriv | nsenter | flock) echo util-linux ;;
     ip) echo iproute2 ;;
@@ -47,7 +50,9 @@ for program in "$@"; do
     found "$program" || rustup component add "$component"
     continue
   fi
-  found "$program" || missing+=("$(package_of "$program")")
+  found "$program" && continue
+  read -ra packages <<<"$(package_of "$program")"
+  missing+=("${packages[@]}")
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 

@@ -23,4 +23,4 @@ pub use sidecar::{
 };
 pub use sync::{GitAuth, Schema, SchemaSource, SyncConfig, SyncLimits, SyncTarget};
 pub use sync_report::{FileError, InvalidFile, Outcome, SyncReport};
-pub use token::{InvalidToken, Token, TokenGrant};
+pub use token::{InvalidToken, TOKEN_DOCUMENT_BYTES_MAX, Token, TokenGrant, same_value};

@@ -77,9 +77,15 @@ impl SyncReport {
     /// answer was lost. A sync that took all its time counts as well.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        let transient = ["Unreachable", "TimedOut", "StoreUnavailable"];
         self.outcome == Outcome::Unknown
-            || self.outcome == Outcome::Failed && transient.contains(&self.reason.as_str())
+            || self.outcome == Outcome::Failed && Self::is_transient(&self.reason)
+    }
+
+    /// Whether what the word of a failed sync stands for may pass with nothing changed. For whoever
+    /// has kept the word alone; a report says it by [`Self::may_pass`].
+    #[must_use]
+    pub fn is_transient(reason: &str) -> bool {
+        ["Unreachable", "TimedOut", "StoreUnavailable"].contains(&reason)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Static tokens as a Secret holds them: a plain value, or a JSON object with rights.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,9 @@ use crate::{Access, Contract};
 
 /// The fewest bytes of a token: below that it could be guessed.
 pub const TOKEN_BYTES_MIN: usize = 16;
+
+/// The most bytes of a token with its rights, as a file or a Secret's value: far above any grant.
+pub const TOKEN_DOCUMENT_BYTES_MAX: usize = 64 << 10;
 
 /// A token and what it allows.
 #[derive(Clone, PartialEq, Eq)]
@@ -39,6 +43,12 @@ pub enum InvalidToken {
     /// Too short.
     #[error("it is shorter than {TOKEN_BYTES_MIN} characters; use a longer random token")]
     Short,
+    /// Too large to be one.
+    #[error("it is larger than {TOKEN_DOCUMENT_BYTES_MAX} bytes, which no token is")]
+    TooLarge,
+    /// Not text at all.
+    #[error("it is not UTF-8 text; put a token of printable ASCII characters there")]
+    NotText,
     /// A character that cannot stand in an `Authorization` header.
     #[error("it holds white space or a character that is not printable ASCII")]
     Character,
@@ -70,6 +80,17 @@ struct Document {
 }
 
 impl Token {
+    /// Reads the bytes of a Secret's value, or of the file that it is mounted as.
+    ///
+    /// # Errors
+    /// [`InvalidToken`] says what to put there instead.
+    pub fn read(bytes: &[u8]) -> Result<Self, InvalidToken> {
+        if bytes.len() > TOKEN_DOCUMENT_BYTES_MAX {
+            return Err(InvalidToken::TooLarge);
+        }
+        Self::parse(std::str::from_utf8(bytes).map_err(|_| InvalidToken::NotText)?)
+    }
+
     /// Reads a Secret's value. White space around it (an editor's last newline) is left out.
     ///
     /// # Errors
@@ -98,6 +119,15 @@ impl Token {
             },
         })
     }
+}
+
+/// The names of two tokens of the same value: who presents it could be either.
+#[must_use]
+pub fn same_value(tokens: &[(String, Token)]) -> Option<(&str, &str)> {
+    let mut seen = HashMap::new();
+    tokens.iter().find_map(|(name, token)| {
+        seen.insert(token.value.as_str(), name.as_str()).map(|other| (other, name.as_str()))
+    })
 }
 
 fn check_value(value: &str) -> Result<(), InvalidToken> {

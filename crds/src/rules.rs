@@ -48,14 +48,23 @@ pub fn one_backend() -> Rule {
     )
 }
 
-/// A volume can grow and never shrink.
+/// A volume can grow and never shrink. What was asked for and never came may be taken back: the
+/// status has the size that is there. A rule of the whole Store, since only those see its status.
 #[must_use]
 pub fn volume_never_shrinks() -> Rule {
     rule(
-        "quantity(string(self)).compareTo(quantity(string(oldSelf))) >= 0",
+        "!has(self.spec.backend.volume) || !has(self.spec.backend.volume.size) || \
+         !has(oldSelf.spec.backend.volume) || !has(oldSelf.spec.backend.volume.size) || \
+         quantity(string(self.spec.backend.volume.size)).compareTo(\
+         quantity(string(oldSelf.spec.backend.volume.size))) >= 0 || \
+         (has(oldSelf.status) && has(oldSelf.status.backend) && \
+         has(oldSelf.status.backend.capacity) && \
+         quantity(string(self.spec.backend.volume.size)).compareTo(\
+         quantity(oldSelf.status.backend.capacity)) >= 0)",
         "a volume cannot shrink: write the old size or more, or make a smaller Store and copy \
          the data into it",
     )
+    .field_path(".spec.backend.volume.size")
 }
 
 /// A volume of its own, or one that is there.
@@ -160,7 +169,12 @@ pub fn unique_contracts() -> Rule {
 #[must_use]
 pub fn origins() -> Rule {
     rule(
-        r"self.all(origin, origin in ['*', 'null'] || origin.matches(r'^[a-z][a-z0-9+.-]*://[^/?#@\sA-Z]+$'))",
+        concat!(
+            r"self.all(origin, origin in ['*', 'null'] || origin.matches(",
+            r"r'^[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])",
+            // Up to 65535.
+            r"(:([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?$'))",
+        ),
         "an origin is scheme and host in lower case without a path or a slash at the end, such as \
          https://app.example, or null, or *",
     )

@@ -30,6 +30,12 @@ use crate::rules;
         json_path = r#".status.conditions[?(@.type=="Ready")].status"#
     ),
     printcolumn(
+        name = "Status",
+        type_ = "string",
+        description = "Why it is or is not, in one word.",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
+    ),
+    printcolumn(
         name = "Revision",
         type_ = "string",
         description = "The commit of the first branch that is served.",

@@ -28,6 +28,7 @@ use crate::rules;
     doc = "A Store serves documents, namespaces of keys and runtime configs over plain HTTP with \
            ETags, from one durable backend.",
     validation = rules::store_name(),
+    validation = rules::volume_never_shrinks(),
     printcolumn(
         name = "Ready", type_ = "string",
         description = "Whether the store serves.",
@@ -145,7 +146,6 @@ pub struct VolumeBackend {
     /// How large the volume is, in bytes or with a unit, such as `10Gi`. It can grow and never
     /// shrink. Without a cluster the directory's file system decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = rules::volume_never_shrinks())]
     pub size: Option<ByteSize>,
     /// The StorageClass that the volume is made from; the cluster's default one where this is
     /// left out. Without a cluster it means nothing.

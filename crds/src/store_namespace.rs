@@ -30,6 +30,11 @@ use crate::rules;
         description = "Whether its credentials are there.",
         json_path = r#".status.conditions[?(@.type=="Ready")].status"#
     ),
+    printcolumn(
+        name = "Status", type_ = "string",
+        description = "Why they are there or not, in one word.",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
+    ),
     printcolumn(name = "Store", type_ = "string", json_path = ".spec.storeRef.name"),
     printcolumn(name = "Contract", type_ = "string", json_path = ".spec.contract"),
     printcolumn(

@@ -96,13 +96,25 @@ impl Local {
         found
     }
 
+    /// Files that are named after it, in the cache and where instances are.
+    fn files(&self) -> Vec<PathBuf> {
+        let variable = |name| std::env::var_os(name).map(PathBuf::from);
+        let cache = variable("STOWAGE_CACHE")
+            .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("stowage")))
+            .or_else(|| variable("HOME").map(|home| home.join(".cache/stowage")));
+        let folders = [cache.expect("a cache"), PathBuf::from("/run/stowage-cluster")];
+        let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
+        let paths = entries.flatten().map(|entry| entry.path());
+        paths.filter(|path| path.to_string_lossy().contains(&self.name)).collect()
+    }
+
     /// Waits until nothing of it is on the host.
     fn assert_nothing_is_left(&self) {
         let deadline = std::time::Instant::now() + Duration::from_secs(60);
         loop {
             let left = (
                 processes_naming(&format!("{}.", self.name)),
-                self.directory(),
+                self.files(),
                 self.control_groups(),
                 Host::look().beside(&self.before),
             );
@@ -184,6 +196,15 @@ fn it_comes_up_is_used_and_goes_down() {
     let printed = local.succeeds(&["up"]);
     assert!(printed.contains("is up already"), "it said: {printed}");
 
+    let home = tempfile::tempdir().expect("a directory");
+    let at_home = format!("HOME={}", home.path().display());
+    for command in ["kubectl get pods", "helm list", "helm plugin list"] {
+        let words: Vec<&str> = command.split(' ').collect();
+        local.succeeds(&[&["run", "--", "env", &at_home], &words[..]].concat());
+        let kept: Vec<_> = fs::read_dir(home.path()).expect("a home").flatten().collect();
+        assert!(kept.is_empty(), "{command} left {kept:?} at home");
+    }
+
     let version = local.succeeds(&["shell", "--", "helm", "version", "--short"]);
     assert!(version.starts_with("v3"), "helm said {version}");
     let code = local.run(&["run", "--", "sh", "-c", "exit 7"]).status.code();
@@ -213,7 +234,7 @@ fn it_comes_up_is_used_and_goes_down() {
     let printed = local.succeeds(&["down"]);
     assert!(printed.contains("is down"), "it said: {printed}");
     // Nothing to wait for: `down` has returned.
-    assert_eq!((local.directory(), local.control_groups()), Default::default());
+    assert_eq!((local.files(), local.control_groups()), Default::default());
     local.assert_nothing_is_left();
     let printed = local.succeeds(&["down"]);
     assert!(printed.contains("does not run"), "it said: {printed}");
@@ -263,7 +284,7 @@ fn up_ends_what_has_lost_its_janitor() {
     let status = up.wait().expect("up ends");
     assert!(!status.success(), "up says that it did not come up");
     // Nothing to wait for: `up` has returned.
-    assert_eq!((local.directory(), local.control_groups()), Default::default());
+    assert_eq!((local.files(), local.control_groups()), Default::default());
     local.assert_nothing_is_left();
 }
 

@@ -52,7 +52,13 @@ impl Server {
     /// The sentence with which it refuses a change.
     async fn change_refusal(&self, kind: &str, old: &Value, new: &Value) -> Option<String> {
         let api = self.api(kind);
-        let old = api.create(&PostParams::default(), &self.object(old)).await.unwrap();
+        let status = old.get("status");
+        let mut old = api.create(&PostParams::default(), &self.object(old)).await.unwrap();
+        if let Some(status) = status {
+            // A create drops it.
+            old.data["status"] = status.clone();
+            old = api.replace_status(&old.name_any(), &PostParams::default(), &old).await.unwrap();
+        }
         let mut new = self.object(new);
         new.metadata.resource_version = old.resource_version();
         let dry = PostParams { dry_run: true, ..PostParams::default() };

@@ -5,7 +5,6 @@ mod origins;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
-use sha2::{Digest, Sha256};
 use stowage_config::{Anonymous, Backend, Contract, Limits, SidecarConfig, Token};
 use stowage_store::{Name, NameKind};
 
@@ -140,15 +139,11 @@ fn checked_credentials(
             ),
         };
     }
-    let mut seen: HashMap<[u8; 32], &str> = HashMap::new();
-    for (name, token) in &tokens {
-        let digest: [u8; 32] = Sha256::digest(&token.value).into();
-        if let Some(other) = seen.insert(digest, name) {
-            return refuse(format!(
-                "auth.tokens.{name}: it has the same value as auth.tokens.{other}; give each \
-                 token a value of its own"
-            ));
-        }
+    if let Some((other, name)) = stowage_config::same_value(&tokens) {
+        return refuse(format!(
+            "auth.tokens.{name}: it has the same value as auth.tokens.{other}; give each token a \
+             value of its own"
+        ));
     }
     Ok(Credentials::tokens(tokens, anonymous))
 }

@@ -130,7 +130,7 @@ fn namespace_rows(stores: &[Shown<'_>], data: &str) -> Vec<Row> {
             row([
                 &namespace.name,
                 &shown.store.name,
-                namespace.contract.as_str(),
+                Contract::from(namespace.contract).as_str(),
                 &format!("{data}/bindings/{}/", namespace.name),
             ])
         })

@@ -1,20 +1,19 @@
 //! A StoreNamespace's credentials as files, in the form of the Service Binding specification
-//! for Kubernetes 1.1 ("Well-known Secret Entries"): an application reads the directory just as
-//! it would read the mounted Secret on a cluster.
+//! for Kubernetes: an application reads the directory just as it would read the mounted Secret on a
+//! cluster.
 
 use std::net::SocketAddr;
 use std::path::Path;
+
+use stowage_crds::render;
 
 use super::plan::NamespacePlan;
 use super::{addresses, private_file};
 use crate::exit::{Failure, io_failure};
 
-/// The value of both `type` and `provider`.
-const KIND: &str = "stowage";
-
 /// The URL of a StoreNamespace in a Store that is served at an address.
 pub(crate) fn uri(namespace: &NamespacePlan, store: SocketAddr) -> String {
-    addresses::url(store) + &namespace.path()
+    addresses::url(store) + &render::namespace_path(namespace.contract, &namespace.subject)
 }
 
 /// Writes the files; only those that differ, so that a reader that watches them is not woken.
@@ -29,15 +28,8 @@ pub(crate) fn write(
 ) -> Result<(), Failure> {
     let failed = |path: &Path, e| io_failure("write the credentials", path, &e);
     private_file::make_dir(directory).map_err(|e| failed(directory, e))?;
-    let entries = [
-        ("type", KIND.to_owned()),
-        ("provider", KIND.to_owned()),
-        ("host", addresses::host(store)),
-        ("port", store.port().to_string()),
-        ("uri", uri(namespace, store)),
-        ("token", token.to_owned()),
-    ];
-    for (name, content) in entries {
+    let host = addresses::host(store);
+    for (name, content) in render::binding(&host, store.port(), &uri(namespace, store), token) {
         let path = directory.join(name);
         if std::fs::read(&path).ok().as_deref() != Some(content.as_bytes()) {
             private_file::write(&path, content.as_bytes()).map_err(|e| failed(&path, e))?;
@@ -48,17 +40,18 @@ pub(crate) fn write(
 
 #[cfg(test)]
 mod tests {
-    use stowage_config::{Access, Contract};
+    use stowage_config::Access;
+    use stowage_crds::NamespaceContract;
 
     use super::*;
 
     #[test]
     fn the_uri_leads_to_the_namespace() {
         let table = [
-            (Contract::Kv, "cart", "http://127.0.0.1:8080/api/storage?ns=cart"),
-            (Contract::Kv, "a+b", "http://127.0.0.1:8080/api/storage?ns=a%2Bb"),
-            (Contract::RunStore, "ci", "http://127.0.0.1:8080/run-stores/ci"),
-            (Contract::RunStore, "/", "http://127.0.0.1:8080/"),
+            (NamespaceContract::Kv, "cart", "http://127.0.0.1:8080/api/storage?ns=cart"),
+            (NamespaceContract::Kv, "a+b", "http://127.0.0.1:8080/api/storage?ns=a%2Bb"),
+            (NamespaceContract::RunStore, "ci", "http://127.0.0.1:8080/run-stores/ci"),
+            (NamespaceContract::RunStore, "/", "http://127.0.0.1:8080/"),
         ];
         for (contract, subject, expected) in table {
             let namespace = NamespacePlan {

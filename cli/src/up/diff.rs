@@ -81,7 +81,8 @@ pub(crate) fn steps(before: &Plan, running: &Running, next: &Plan) -> Steps {
 mod tests {
     use std::time::Duration;
 
-    use stowage_config::{Access, Contract, SidecarConfig, SyncConfig};
+    use stowage_config::{Access, SidecarConfig, SyncConfig};
+    use stowage_crds::NamespaceContract;
 
     use super::super::plan::{BranchPlan, Credentials, NamespacePlan, StorePlan};
     use super::*;
@@ -154,7 +155,7 @@ mod tests {
         type Edit = fn(&mut Plan);
         let cart = || NamespacePlan {
             name: "cart".into(),
-            contract: Contract::Kv,
+            contract: NamespaceContract::Kv,
             subject: "cart".into(),
             access: Access::ReadWrite,
         };

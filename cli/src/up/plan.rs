@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use stowage_config::{Access, Contract, SidecarConfig, SyncConfig, Token, TokenGrant};
+use stowage_config::{Access, SidecarConfig, SyncConfig, Token, TokenGrant};
+use stowage_crds::NamespaceContract;
 
 /// Everything that should be served and synced.
 #[derive(Clone, Default, PartialEq)]
@@ -59,7 +60,7 @@ pub(crate) struct NamespacePlan {
     /// The resource's name; also that of the directory with its credentials.
     pub(crate) name: String,
     /// The contract it is limited to.
-    pub(crate) contract: Contract,
+    pub(crate) contract: NamespaceContract,
     /// The KV namespace or run-store document it is limited to.
     pub(crate) subject: String,
     /// Whether its token may write.
@@ -70,21 +71,9 @@ impl NamespacePlan {
     /// The rights of its token.
     pub(crate) fn grant(&self) -> TokenGrant {
         TokenGrant {
-            contracts: Some(vec![self.contract]),
+            contracts: Some(vec![self.contract.into()]),
             namespaces: Some(vec![self.subject.clone()]),
             access: self.access,
-        }
-    }
-
-    /// The path of its URL. The subject's bytes (contract: names) need no escape in a path or a
-    /// query, but for `+`, which some read as a space in a query.
-    pub(crate) fn path(&self) -> String {
-        let subject = self.subject.replace('+', "%2B");
-        match self.contract {
-            Contract::Kv => format!("/api/storage?ns={subject}"),
-            Contract::RunStore if self.subject == "/" => "/".to_owned(),
-            Contract::RunStore => format!("/run-stores/{subject}"),
-            Contract::Runtimes => format!("/runtimes/{subject}"),
         }
     }
 }

@@ -139,7 +139,8 @@ fn problem(origin: &Origin, field: &str, message: String) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use stowage_config::{Access, Contract, GitAuth, SchemaSource};
+    use stowage_config::{Access, GitAuth, SchemaSource};
+    use stowage_crds::NamespaceContract;
 
     use std::path::PathBuf;
 
@@ -187,7 +188,7 @@ mod tests {
         assert!(plan.stores[0].namespaces.is_empty());
         let expected = NamespacePlan {
             name: "shop".to_owned(),
-            contract: Contract::RunStore,
+            contract: NamespaceContract::RunStore,
             subject: "ci".to_owned(),
             access: Access::Read,
         };

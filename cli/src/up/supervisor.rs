@@ -167,7 +167,7 @@ impl Supervisor {
             for namespace in &store.namespaces {
                 let entry = ReadyNamespace {
                     store: name.clone(),
-                    contract: namespace.contract,
+                    contract: namespace.contract.into(),
                     uri: bindings::uri(namespace, main),
                     binding: self.data.binding(&namespace.name),
                 };

@@ -215,6 +215,16 @@ fn pod() -> Vec<Case> {
     ]
 }
 
+/// A Store that asks for a size, and the capacity that it has.
+fn store_with(size: &str, capacity: Option<&str>) -> Value {
+    let mut store = base("Store");
+    store["spec"]["backend"]["volume"]["size"] = json!(size);
+    if let Some(capacity) = capacity {
+        store["status"] = json!({"backend": {"kind": "volume", "capacity": capacity}});
+    }
+    store
+}
+
 fn store() -> Vec<Case> {
     let case = |at: &str, rule: &Rule| Case::new("Store", at, rule);
     vec![
@@ -232,11 +242,20 @@ fn store() -> Vec<Case> {
             .accepts([json!({"volume": {"size": "1Gi"}})])
             .refuses([json!({})]),
         case("/spec/backend/volume/size", &rules::volume_never_shrinks())
+            .rule_at("")
             .accepts_change(json!("1Gi"), json!("1024Mi"))
             .accepts_change(json!("1Gi"), json!("2Gi"))
             .accepts_change(json!(1000), json!("1k"))
             .refuses_change(json!("1Gi"), json!("1G"))
             .refuses_change(json!("1Gi"), json!(1)),
+        // A growth that its class refused is taken back, and no more than that.
+        case("", &rules::volume_never_shrinks())
+            .rule_at("")
+            .accepts_change(store_with("2Gi", Some("1Gi")), store_with("1Gi", Some("1Gi")))
+            .accepts_change(store_with("3Gi", Some("1Gi")), store_with("1025Mi", Some("1Gi")))
+            .refuses_change(store_with("2Gi", Some("1Gi")), store_with("1023Mi", Some("1Gi")))
+            .refuses_change(store_with("2Gi", Some("2Gi")), store_with("1Gi", Some("1Gi")))
+            .refuses_change(store_with("2Gi", None), store_with("1Gi", Some("1Gi"))),
         case("/spec/contracts", &rules::unique_contracts())
             .accepts([json!(["kv"]), json!(["runtimes", "kv", "runStore"])])
             .refuses([json!(["kv", "kv"]), json!(["kv", "runStore", "kv"])]),
@@ -246,7 +265,7 @@ fn store() -> Vec<Case> {
                 json!(["*"]),
                 json!(["null"]),
                 json!(["https://app.example", "http://localhost:5173", "http://[::1]:80"]),
-                json!(["capacitor://localhost"]),
+                json!(["capacitor://localhost", "https://app.example:65535"]),
             ])
             .refuses([
                 json!(["https://app.example/"]),
@@ -255,6 +274,10 @@ fn store() -> Vec<Case> {
                 json!(["https://*", "https://a b"]),
                 json!(["https://user@app.example"]),
                 json!(["https://app.example", "Null"]),
+                json!(["https://["]),
+                json!(["https://app.example:99999"]),
+                json!(["https://app.example:"]),
+                json!(["https://*.example"]),
             ]),
     ]
 }

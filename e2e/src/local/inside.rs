@@ -11,7 +11,7 @@ use super::LocalError;
 use super::instance::{Instance, Role};
 use super::name::ClusterName;
 use super::process_id::ProcessId;
-use crate::node::layout::{CONTAINERD_SOCKET, KUBECONFIG};
+use crate::node::layout::{CACHES, CONTAINERD_SOCKET, KUBECONFIG};
 use crate::tools::ToolSet;
 
 /// The node of a cluster that runs.
@@ -41,6 +41,8 @@ pub(super) fn command(node: ProcessId, tools: &Path, program: &[String]) -> io::
         .args(program)
         .env("PATH", path)
         .env("KUBECONFIG", KUBECONFIG)
+        // What is known of this cluster goes with it; none of it is left in the caller's home.
+        .envs(CACHES)
         // Inside, there is only the cluster that KUBECONFIG names.
         .env_remove("STOWAGE_CLUSTER");
     Ok(command)

@@ -7,12 +7,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::lock;
 use super::name::ClusterName;
 use super::process_id::ProcessId;
 use crate::cgroups;
 
 /// Where the directories are. Like all of `/run`, it does not outlive the machine's next start.
-const PARENT: &str = "/run/stowage-cluster";
+pub(super) const PARENT: &str = "/run/stowage-cluster";
 /// How long the kernel may take to let go of a control group whose processes have ended.
 const RELEASED_WITHIN: Duration = Duration::from_secs(20);
 
@@ -95,6 +96,11 @@ impl Instance {
         Path::new(PARENT).join(&self.label)
     }
 
+    /// What its janitor and its node say; it goes with the rest.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.directory().join("log")
+    }
+
     /// Its control groups, below those of the process that brought it up.
     pub(crate) fn control_groups(&self) -> io::Result<Vec<PathBuf>> {
         let listed = fs::read_to_string(self.directory().join("cgroups"))?;
@@ -141,8 +147,10 @@ impl Instance {
     }
 }
 
-/// Removes what is left of every cluster that nobody keeps any more.
+/// Removes what is left of every cluster that nobody keeps any more, and of commands that were
+/// killed.
 pub(crate) fn sweep() -> io::Result<()> {
+    lock::sweep()?;
     for instance in Instance::all()? {
         if instance.keepers().is_empty() {
             instance.remove()?;

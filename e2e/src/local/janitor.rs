@@ -12,6 +12,7 @@ use std::thread;
 
 use super::LocalError;
 use super::instance::{Instance, Role};
+use super::lock;
 use super::process_id::ProcessId;
 use crate::node;
 
@@ -29,7 +30,9 @@ pub fn janitor(label: &str, tools: &Path) -> Result<(), LocalError> {
     let instance = Instance::labelled(label);
     let result = keep(&instance, tools);
     let removed = instance.remove().map_err(LocalError::Sweep);
-    result.and(removed)
+    // The `up` that was interrupted or killed held one.
+    let unlocked = lock::sweep().map_err(LocalError::Sweep);
+    result.and(removed).and(unlocked)
 }
 
 fn keep(instance: &Instance, tools: &Path) -> Result<(), LocalError> {

@@ -12,7 +12,7 @@ use super::LocalError;
 use super::inside::{command, node_of};
 use super::instance::{Instance, Role, sweep};
 use super::janitor::KEEP;
-use super::lock::{Lock, in_cache};
+use super::lock::Lock;
 use super::name::ClusterName;
 use crate::node::layout::READY;
 use crate::tools::ToolSet;
@@ -59,7 +59,7 @@ fn is_there(name: &ClusterName) -> Result<bool, LocalError> {
 }
 
 fn bring_up(name: &ClusterName, instance: &Instance, tools: &Path) -> Result<(), LocalError> {
-    let path = in_cache(&format!("cluster-{name}.log")).map_err(LocalError::State)?;
+    let path = instance.log();
     let log = File::create(&path).map_err(LocalError::State)?;
     let mut janitor = Command::new(env::current_exe().map_err(LocalError::State)?)
         .arg("janitor")

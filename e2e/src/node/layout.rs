@@ -7,6 +7,14 @@ pub(crate) const RUN: &str = "/run";
 pub(crate) const STATE: &str = "/run/stowage";
 /// The administrator's kubeconfig.
 pub(crate) const KUBECONFIG: &str = "/run/stowage/kubeconfig";
+/// Where `kubectl` and Helm keep what they would keep in the caller's home, a directory for each
+/// variable that says so.
+pub(crate) const CACHES: [(&str, &str); 4] = [
+    ("KUBECACHEDIR", "/run/stowage/cache/kubectl"),
+    ("HELM_CACHE_HOME", "/run/stowage/cache/helm"),
+    ("HELM_CONFIG_HOME", "/run/stowage/cache/helm-config"),
+    ("HELM_DATA_HOME", "/run/stowage/cache/helm-data"),
+];
 /// Exists once the node is ready for pods.
 pub(crate) const READY: &str = "/run/stowage/ready";
 /// The log of each program, `NAME.log`.

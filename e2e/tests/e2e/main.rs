@@ -13,6 +13,7 @@ mod figures;
 mod idle;
 mod install;
 mod kills;
+mod operations;
 mod operator_kills;
 mod private_source;
 mod readme;

@@ -80,7 +80,7 @@ fn commits_are_served_as_a_whole_and_an_invalid_one_leaves_the_old_set() {
     told(&namespace, &first);
     assert_eq!(branch(&namespace)["files"], 2);
     let table = namespace.kubectl(&["get", "runtimeconfigsources"]);
-    for expected in ["NAME", "READY", "REVISION", "FILES", "LAST SYNC", "etl", "True"] {
+    for expected in ["NAME", "READY", "STATUS", "REVISION", "FILES", "LAST SYNC", "etl", "True"] {
         assert!(table.contains(expected), "no {expected} in:\n{table}");
     }
 

@@ -1,17 +1,14 @@
 //! Children: written by server-side apply, owned, and written only where something differs.
 
-use std::fmt::Debug;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::compare::holds;
-use super::{FIELD_MANAGER, INSTANCE, MANAGED_BY};
+use super::{Child, FIELD_MANAGER, INSTANCE, MANAGED_BY, in_words};
 
 /// Holds a digest of what was last applied. A field that is no longer wanted is not missing from
 /// what is wanted, so a comparison alone would not see it; a changed digest does.
@@ -79,7 +76,7 @@ pub enum ApplyError {
         message: String,
     },
     /// The API server could not be asked, or something changed in between: try again.
-    #[error("the {kind} {name} could not be brought up to date: {source}")]
+    #[error("the {kind} {name} could not be brought up to date: {}", in_words(source))]
     Api {
         /// Its kind.
         kind: String,
@@ -98,14 +95,11 @@ pub enum ApplyError {
 ///
 /// # Errors
 /// [`ApplyError`]; only [`ApplyError::Api`] is worth another try with nothing changed.
-pub async fn ensure<K>(
+pub async fn ensure<K: Child>(
     api: &Api<K>,
     mut desired: K,
     owner: &Owner,
-) -> Result<Applied<K>, ApplyError>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
-{
+) -> Result<Applied<K>, ApplyError> {
     let name = desired.name_any();
     own(&mut desired, owner);
     let decided_on = desired.meta_mut().uid.take();
@@ -151,10 +145,7 @@ where
 ///
 /// # Errors
 /// [`ApplyError::Api`].
-pub async fn remove<K>(api: &Api<K>, name: &str, owner: &Owner) -> Result<bool, ApplyError>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
-{
+pub async fn remove<K: Child>(api: &Api<K>, name: &str, owner: &Owner) -> Result<bool, ApplyError> {
     let live = api.get_opt(name).await.map_err(|source| api_error::<K>(name, source))?;
     let ours = |live: &K| matches!(Relation::of(live, owner), Relation::Ours);
     let leaving = |live: &K| live.meta().deletion_timestamp.is_some();
@@ -163,7 +154,53 @@ where
         preconditions: Some(Preconditions { uid: live.uid(), resource_version: None }),
         ..DeleteParams::background()
     };
-    match api.delete(name, &parameters).await {
+    delete_with(api, name, &parameters).await
+}
+
+/// Makes an object that stays as it is once it is made (a Job); gives whether it was made. One of
+/// that name that is there and `owner`'s is the same one.
+///
+/// # Errors
+/// [`ApplyError`].
+pub(super) async fn create<K: Child>(
+    api: &Api<K>,
+    mut child: K,
+    owner: &Owner,
+) -> Result<bool, ApplyError> {
+    let name = child.name_any();
+    own(&mut child, owner);
+    let parameters =
+        PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    match api.create(&parameters, &child).await {
+        Ok(_) => return Ok(true),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+        Err(source) => return Err(api_error::<K>(&name, source)),
+    }
+    let live = api.get_opt(&name).await.map_err(|source| api_error::<K>(&name, source))?;
+    match live.map(|live| Relation::of(&live, owner)) {
+        Some(Relation::Ours) => Ok(false),
+        Some(Relation::Foreign(other)) => {
+            Err(ApplyError::NameTaken { kind: kind::<K>(), name, owner: other })
+        }
+        // It has gone since, or goes.
+        Some(Relation::Left) | None => Err(ApplyError::Leaving { kind: kind::<K>(), name }),
+    }
+}
+
+/// Removes the object of that name, whoever owns it, and what it owns; gives whether there was one.
+///
+/// # Errors
+/// [`ApplyError`].
+pub(super) async fn delete<K: Child>(api: &Api<K>, name: &str) -> Result<bool, ApplyError> {
+    delete_with(api, name, &DeleteParams::background()).await
+}
+
+async fn delete_with<K: Child>(
+    api: &Api<K>,
+    name: &str,
+    parameters: &DeleteParams,
+) -> Result<bool, ApplyError> {
+    match api.delete(name, parameters).await {
         Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
         Err(source) => Err(api_error::<K>(name, source)),

@@ -8,14 +8,24 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::Value;
 use stowage_config::ByteSize;
 
+/// A list that several managers write to together: server-side apply merges it by `uid`.
+const OWNER_REFERENCES: &str = "ownerReferences";
+
 /// Whether `live` has everything of `desired`: each member of an object, and lists of the same
-/// length whose items hold one by one. What is empty or null may as well be left out.
+/// length whose items hold one by one. Of owner references only those that are wanted count:
+/// what somebody else adds stays through an apply, so to miss it here would be to write the same
+/// again and again. What is empty or null may as well be left out.
 #[must_use]
 pub fn holds(desired: &Value, live: Option<&Value>) -> bool {
     match (desired, live) {
         (desired, None) => is_empty(desired),
         (Value::Object(desired), Some(Value::Object(live))) => {
-            desired.iter().all(|(name, value)| holds(value, live.get(name)))
+            desired.iter().all(|(name, value)| match (value, live.get(name)) {
+                (Value::Array(desired), Some(Value::Array(live))) if name == OWNER_REFERENCES => {
+                    holds_by_uid(desired, live)
+                }
+                (value, live) => holds(value, live),
+            })
         }
         (Value::Array(desired), Some(Value::Array(live))) => {
             desired.len() == live.len()
@@ -23,6 +33,13 @@ pub fn holds(desired: &Value, live: Option<&Value>) -> bool {
         }
         (desired, Some(live)) => desired == live || is_empty(desired) && is_empty(live),
     }
+}
+
+fn holds_by_uid(desired: &[Value], live: &[Value]) -> bool {
+    desired.iter().all(|desired| {
+        let same = live.iter().find(|live| live.get("uid") == desired.get("uid"));
+        same.is_some_and(|live| holds(desired, Some(live)))
+    })
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -65,7 +82,11 @@ mod tests {
         let live = json!({
             "replicas": 1, "added": "by the server", "none": {},
             "containers": [{"name": "a", "image": "x", "pullPolicy": "Always"}],
+            "metadata": {"ownerReferences": [
+                {"uid": "theirs", "kind": "A"}, {"uid": "ours", "kind": "B", "controller": true},
+            ]},
         });
+        let owner = |uid: &str, kind: &str| json!({"metadata": {"ownerReferences": [{"uid": uid, "kind": kind}]}});
         let table = [
             (json!({"replicas": 1}), true, "a member that is there"),
             (json!({"replicas": 2}), false, "another value"),
@@ -77,6 +98,9 @@ mod tests {
             (json!({"containers": [{"name": "b"}]}), false, "another item"),
             (json!({"containers": []}), false, "an item too many"),
             (json!({"replicas": {"a": 1}}), false, "another type"),
+            (owner("ours", "B"), true, "an owner among others"),
+            (owner("ours", "A"), false, "an owner's field"),
+            (owner("new", "B"), false, "an owner missing"),
         ];
         for (desired, expected, why) in table {
             assert_eq!(holds(&desired, Some(&live)), expected, "{why}: {desired}");

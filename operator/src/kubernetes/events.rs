@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
 use kube::{Api, Client, Resource, ResourceExt};
 
-use super::FIELD_MANAGER;
+use super::{FIELD_MANAGER, in_words};
 
 /// The most bytes of a note, by the API's own validation.
 const NOTE_BYTES_MAX: usize = 1024;
@@ -39,7 +39,7 @@ impl Events {
 
     /// Says that something happened to `object`. `reason` is one CamelCase word, `action` what the
     /// operator did then (one word as well), `note` a sentence. An Event that cannot be written is
-    /// logged and lost: it must not fail what it tells of.
+    /// logged and lost: it must not fail what it tells of. Gives whether it was written.
     pub async fn publish<K>(
         &self,
         object: &K,
@@ -47,7 +47,8 @@ impl Events {
         reason: &str,
         action: &str,
         note: &str,
-    ) where
+    ) -> bool
+    where
         K: Resource<DynamicType = ()>,
     {
         let namespace = object.namespace().unwrap_or_else(|| "default".to_owned());
@@ -72,8 +73,13 @@ impl Events {
             ..Event::default()
         };
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
-        if let Err(error) = api.create(&PostParams::default(), &event).await {
-            tracing::warn!(%error, reason, object = object.name_any(), "an Event is lost");
+        match api.create(&PostParams::default(), &event).await {
+            Ok(_) => true,
+            Err(error) => {
+                let error = in_words(&error);
+                tracing::warn!(error, reason, object = object.name_any(), "an Event is lost");
+                false
+            }
         }
     }
 }

@@ -1,18 +1,14 @@
 //! What a reconcile found out about an object, in the form that its status tells.
 
-use std::fmt::Debug;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
+use kube::Resource;
 use kube::runtime::controller::Action;
-use kube::{Api, Resource, ResourceExt};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::json;
 
-use super::{ApplyError, Conditions, Events, FIELD_MANAGER, Severity};
+use super::{ApplyError, Conditions, Severity};
+use crate::context::Context;
 
 /// How soon something that may still come about is looked at again, where no watch tells.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
@@ -107,7 +103,7 @@ impl Finding {
     }
 
     /// Writes an Event where the reason is another one than before.
-    pub async fn announce<K>(&self, events: &Events, object: &K, before: &[Condition])
+    pub async fn announce<K>(&self, context: &Context, object: &K, before: &[Condition])
     where
         K: Resource<DynamicType = ()>,
     {
@@ -119,7 +115,7 @@ impl Finding {
             Verdict::Stalled => Severity::Warning,
             Verdict::Ready | Verdict::Reconciling | Verdict::Resting => Severity::Normal,
         };
-        events.publish(object, severity, self.reason, "Reconcile", &self.message).await;
+        context.tell(object, severity, self.reason, "Reconcile", &self.message).await;
     }
 }
 
@@ -129,45 +125,6 @@ fn sentence(text: &str) -> String {
     let first = characters.next().map(|first| first.to_uppercase().to_string());
     let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
     format!("{}{}{end}", first.unwrap_or_default(), characters.as_str())
-}
-
-/// An object as it is now; `None` where it is gone, on its way out, or another one of its name.
-///
-/// A watch tells of an object's own new status a moment late. Deciding by the old one would write
-/// the same once more, and tell it once more.
-///
-/// # Errors
-/// The API server's.
-pub async fn current<K>(api: &Api<K>, seen: &K) -> Result<Option<K>, kube::Error>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
-{
-    let live = api.get_opt(&seen.name_any()).await?;
-    Ok(live.filter(|live| {
-        live.meta().uid == seen.meta().uid && live.meta().deletion_timestamp.is_none()
-    }))
-}
-
-/// Writes a whole status. What it does not say is taken out of the object's.
-///
-/// # Errors
-/// The API server's; an object that is gone by now needs no status and is none.
-pub async fn write_status<K>(
-    api: &Api<K>,
-    name: &str,
-    status: &impl Serialize,
-) -> Result<(), kube::Error>
-where
-    K: Resource<DynamicType = ()> + DeserializeOwned,
-{
-    let patch = json!({
-        "apiVersion": K::api_version(&()), "kind": K::kind(&()), "status": status,
-    });
-    let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    match api.patch_status(name, &parameters, &Patch::Apply(&patch)).await {
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        other => other.map(|_| ()),
-    }
 }
 
 #[cfg(test)]

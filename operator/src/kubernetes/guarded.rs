@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::DynamicObject;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{ApplyError, Conditions, FIELD_MANAGER};
+use super::{ApplyError, Conditions, in_words, write_status};
 use crate::context::Context;
 use crate::process::Outcome;
 
@@ -24,7 +24,7 @@ pub enum Failure {
     #[error(transparent)]
     Apply(#[from] ApplyError),
     /// The API server.
-    #[error("the API server: {0}")]
+    #[error("the API server: {}", in_words(.0))]
     Api(#[from] kube::Error),
     /// The system gave no randomness for a token.
     #[error("no token can be made: {0}")]
@@ -45,7 +45,6 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
     R: AsyncFnOnce(Arc<K>, &Context) -> Result<Action, Failure>,
 {
-    let kind = kind_name::<K>();
     let started = Instant::now();
     let key = key::<K>(&object);
     let (outcome, result) = match &object.0 {
@@ -58,7 +57,7 @@ where
             (Outcome::Invalid, report_invalid::<K>(&object, &invalid.error, &context).await)
         }
     };
-    context.metrics.reconciled(kind, outcome, started.elapsed());
+    context.metrics.reconciled(&K::kind(&()), outcome, started.elapsed());
     if result.is_ok() {
         context.backoff.succeeded(&key);
     }
@@ -104,24 +103,10 @@ where
     conditions.stalled("InvalidSpec", &format!("The resource cannot be read: {error}"));
     let conditions = conditions.finish();
     if conditions != before {
-        let status = json!({
-            "apiVersion": resource.api_version,
-            "kind": resource.kind,
-            "status": {"observedGeneration": generation, "conditions": conditions},
-        });
-        let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        api.patch_status(&object.name_any(), &parameters, &Patch::Apply(&status)).await?;
+        let status = json!({"observedGeneration": generation, "conditions": conditions});
+        write_status::<K>(context, &live, &status).await?;
     }
     Ok(Action::await_change())
-}
-
-fn kind_name<K: Resource<DynamicType = ()>>() -> &'static str {
-    match K::kind(&()).as_ref() {
-        "Store" => "Store",
-        "StoreNamespace" => "StoreNamespace",
-        "RuntimeConfigSource" => "RuntimeConfigSource",
-        _ => "other",
-    }
 }
 
 fn key<K: Resource<DynamicType = ()>>(object: &DeserializeGuard<K>) -> String {

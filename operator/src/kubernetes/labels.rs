@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use super::short_digest;
+
 /// Says who manages an object.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The name of the resource that an object is a part of.
@@ -15,6 +17,27 @@ pub const COMPONENT_STORE: &str = "store";
 pub const COMPONENT_NAMESPACE: &str = "namespace";
 /// What is a part of a RuntimeConfigSource.
 pub const COMPONENT_SYNC: &str = "sync";
+
+/// The API server's bound of a label's value.
+const VALUE_BYTES_MAX: usize = 63;
+
+/// A resource's name as the value of a label. A name may be longer than that; then it is known by
+/// its beginning and its digest.
+#[must_use]
+pub fn label_value(name: &str) -> String {
+    shortened(name, VALUE_BYTES_MAX)
+}
+
+/// A name of at most `bytes_max`: that of an object is ASCII.
+#[must_use]
+pub fn shortened(name: &str, bytes_max: usize) -> String {
+    if name.len() <= bytes_max {
+        return name.to_owned();
+    }
+    let digest = short_digest(name);
+    let kept: String = name.chars().take(bytes_max - digest.len() - 1).collect();
+    format!("{}-{digest}", kept.trim_end_matches(['-', '.']))
+}
 
 /// The labels of a child. Those of the resource itself are not copied: they belong to whoever
 /// wrote it, and tools that select by them would take the child for theirs.
@@ -31,7 +54,22 @@ pub fn labels(component: &str, instance: &str) -> BTreeMap<String, String> {
 pub fn selector(component: &str, instance: &str) -> BTreeMap<String, String> {
     BTreeMap::from([
         ("app.kubernetes.io/name".into(), "stowage".into()),
-        (INSTANCE.into(), instance.into()),
+        (INSTANCE.into(), label_value(instance)),
         ("app.kubernetes.io/component".into(), component.into()),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_fits_and_two_that_begin_alike_are_told_apart() {
+        assert_eq!(label_value("cart"), "cart");
+        assert_eq!(label_value(&"x".repeat(63)), "x".repeat(63));
+        let [a, b] = ["a", "b"].map(|end| label_value(&("x".repeat(100) + end)));
+        assert!(a.len() <= 63 && a != b, "{a} {b}");
+        let cut = shortened(&format!("{}-.-{}", "a".repeat(41), "b".repeat(40)), 60);
+        assert!(cut.starts_with(&format!("{}-", "a".repeat(41))) && !cut.contains('.'), "{cut}");
+    }
 }

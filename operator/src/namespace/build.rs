@@ -6,12 +6,18 @@ use kube::api::ObjectMeta;
 use kube::{Resource, ResourceExt};
 use stowage_crds::StoreNamespace;
 
-use crate::kubernetes::{COMPONENT_NAMESPACE, binding, labels};
+use crate::kubernetes::{COMPONENT_NAMESPACE, binding, labels, shortened};
 use crate::store::names;
 
 /// What the Secret says of its owner.
 pub(super) fn owner(tenant: &StoreNamespace) -> OwnerReference {
     tenant.controller_owner_ref(&()).unwrap_or_default()
+}
+
+/// The Secret's name: at most the 253 characters that an object's name may have.
+fn secret_name(tenant: &str) -> String {
+    const END: &str = "-stowage";
+    format!("{}{END}", shortened(tenant, 253 - END.len()))
 }
 
 /// In the form of the Service Binding specification.
@@ -22,7 +28,7 @@ pub(super) fn secret(tenant: &StoreNamespace, token: &str) -> Secret {
     let host = names::host(store, &namespace);
     Secret {
         metadata: ObjectMeta {
-            name: Some(format!("{}-stowage", tenant.name_any())),
+            name: Some(secret_name(&tenant.name_any())),
             namespace: Some(namespace),
             labels: Some(labels(COMPONENT_NAMESPACE, &tenant.name_any())),
             ..ObjectMeta::default()

@@ -6,7 +6,6 @@ mod decide;
 
 use std::sync::Arc;
 
-use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config};
@@ -18,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::kubernetes::{
-    Failure, Finding, INSTANCE, Owner, current, ensure, guarded, in_scope, managed,
-    metadata_in_scope, retry, write_status,
+    Children, Failure, Finding, INSTANCE, Owner, current, guarded, in_scope, managed,
+    metadata_in_scope, retry, run_to_end, write_status,
 };
 use crate::store::names;
 use decide::{Found, decide};
@@ -34,7 +33,8 @@ pub async fn run(context: Arc<Context>, namespace: Option<String>, shutdown: Can
     let controller =
         Controller::new(in_scope::<Guarded>(&client, scope), watcher::Config::default());
     let (by_store, by_secret) = (controller.store(), controller.store());
-    controller
+    let (objects, end) = (controller.store(), shutdown.clone());
+    let outcomes = controller
         .with_config(Config::default().concurrency(context.options.concurrency))
         .owns(in_scope::<Secret>(&client, scope), managed())
         // The Secret with the tokens is known by its label: the Store's name.
@@ -48,10 +48,8 @@ pub async fn run(context: Arc<Context>, namespace: Option<String>, shutdown: Can
             move |store| referring(&by_store, &store.name_any(), store.namespace().as_deref()),
         )
         .graceful_shutdown_on(async move { shutdown.cancelled().await })
-        .run(|tenant, context| guarded(tenant, context, reconcile), retry, context)
-        // Every outcome was logged where it came about.
-        .for_each(|_| std::future::ready(()))
-        .await;
+        .run(|tenant, context| guarded(tenant, context, reconcile), retry, context);
+    run_to_end("StoreNamespace", outcomes, objects, end).await;
 }
 
 /// The StoreNamespaces that refer to a Store.
@@ -69,9 +67,9 @@ fn referring(
 }
 
 async fn reconcile(tenant: Arc<StoreNamespace>, context: &Context) -> Result<Action, Failure> {
-    let api: Api<StoreNamespace> =
-        Api::namespaced(context.client.clone(), &tenant.namespace().unwrap_or_default());
-    let Some(tenant) = current(&api, &*tenant).await? else { return Ok(Action::await_change()) };
+    let Some(tenant) = current(&context.client, &*tenant).await? else {
+        return Ok(Action::await_change());
+    };
     let (finding, binding) = converge(&tenant, context).await?;
     let before = tenant.status.clone().unwrap_or_default();
     let generation = tenant.metadata.generation;
@@ -80,9 +78,8 @@ async fn reconcile(tenant: Arc<StoreNamespace>, context: &Context) -> Result<Act
         conditions: finding.conditions(&before.conditions, generation),
         binding: binding.map(|name| Binding { name }).or_else(|| before.binding.clone()),
     };
-    if status != before {
-        write_status(&api, &tenant.name_any(), &status).await?;
-        finding.announce(&context.events, &tenant, &before.conditions).await;
+    if status != before && write_status::<StoreNamespace>(context, &tenant, &status).await? {
+        finding.announce(context, &tenant, &before.conditions).await;
     }
     Ok(finding.action())
 }
@@ -100,14 +97,8 @@ async fn converge(
     let name = secret.name_any();
     let owner = Owner::Controls(build::owner(tenant));
     let namespace = tenant.namespace().unwrap_or_default();
-    let api: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
-    match ensure(&api, secret, &owner).await {
-        Ok(applied) => {
-            if applied.written {
-                context.metrics.wrote("Secret");
-            }
-            Ok((decision.finding, Some(name)))
-        }
+    match Children::new(context, &namespace, owner).ensure(secret).await {
+        Ok(_) => Ok((decision.finding, Some(name))),
         Err(error) => match Finding::of_apply_error(&error) {
             Some(finding) => Ok((finding, None)),
             None => Err(error.into()),

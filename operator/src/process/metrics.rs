@@ -23,12 +23,12 @@ pub enum Outcome {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfKind {
-    kind: &'static str,
+    kind: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfReconcile {
-    kind: &'static str,
+    kind: String,
     outcome: Outcome,
 }
 
@@ -78,7 +78,11 @@ impl Default for Metrics {
         let syncs = Family::default();
         registry.register("syncs", "Finished Git syncs by reason", syncs.clone());
         let writes = Family::default();
-        registry.register("child_writes", "Children written, by their kind", writes.clone());
+        registry.register(
+            "writes",
+            "Writes to the API server, by the kind of the object; but for Leases",
+            writes.clone(),
+        );
         Self { registry, leading, reconciles, durations, syncs, writes }
     }
 }
@@ -90,9 +94,10 @@ impl Metrics {
     }
 
     /// A reconcile of `kind` ended.
-    pub fn reconciled(&self, kind: &'static str, outcome: Outcome, took: Duration) {
+    pub fn reconciled(&self, kind: &str, outcome: Outcome, took: Duration) {
+        let kind = kind.to_owned();
+        self.durations.get_or_create(&OfKind { kind: kind.clone() }).observe(took.as_secs_f64());
         self.reconciles.get_or_create(&OfReconcile { kind, outcome }).inc();
-        self.durations.get_or_create(&OfKind { kind }).observe(took.as_secs_f64());
     }
 
     /// A Git sync ended; `reason` is the word of its report.
@@ -100,9 +105,9 @@ impl Metrics {
         self.syncs.get_or_create(&OfSync { reason: reason.to_owned() }).inc();
     }
 
-    /// A child of `kind` was written.
-    pub fn wrote(&self, kind: &'static str) {
-        self.writes.get_or_create(&OfKind { kind }).inc();
+    /// An object of `kind` was written or removed, or its status was.
+    pub fn wrote(&self, kind: &str) {
+        self.writes.get_or_create(&OfKind { kind: kind.to_owned() }).inc();
     }
 
     /// All of it as OpenMetrics text.

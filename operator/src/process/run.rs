@@ -15,6 +15,7 @@ use super::arguments::RunOptions;
 use super::lease::{Candidate, Lost, Spans};
 use super::probes::Readiness;
 use super::{logs, probes};
+use crate::kubernetes::{in_words, innermost};
 use crate::{Context, Scope, run_controllers};
 
 /// How often the API server is asked whether it knows the resources by now.
@@ -146,13 +147,14 @@ async fn await_definitions(
             kube::Error::Api(status) if status.is_forbidden() => {
                 format!("the operator lacks a right: {}", status.message)
             }
-            other => format!("the API server cannot be asked: {other}"),
+            other => format!("the API server cannot be asked: {}", in_words(other)),
         };
+        // First the probe, so that whoever reads the log finds the same there.
+        readiness.send_replace(Readiness::Waiting(why.clone()));
         if !told {
             tracing::error!(why, "waiting");
             told = true;
         }
-        readiness.send_replace(Readiness::Waiting(why));
         tokio::select! {
             () = shutdown.cancelled() => return false,
             () = tokio::time::sleep(DEFINITIONS_EVERY) => {}
@@ -190,12 +192,4 @@ fn identity() -> String {
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "stowage-operator".to_owned());
     let random = getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()));
     format!("{host}_{random:016x}")
-}
-
-fn innermost(error: &(dyn std::error::Error + Send + Sync)) -> String {
-    let mut error: &dyn std::error::Error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }

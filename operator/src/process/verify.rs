@@ -9,6 +9,7 @@ use serde_json::json;
 use stowage_crds::{RuntimeConfigSource, Store, StoreNamespace};
 
 use super::arguments::VerifyOptions;
+use crate::kubernetes::{Child, in_words};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -84,16 +85,10 @@ async fn operator_is_ready(url: &str) -> Result<(), VerifyError> {
     Err(not_ready(format!("{status} {}", text.trim())))
 }
 
-async fn served<K>(client: &Client) -> Result<(), VerifyError>
-where
-    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-        + Clone
-        + std::fmt::Debug
-        + serde::de::DeserializeOwned,
-{
+async fn served<K: Child>(client: &Client) -> Result<(), VerifyError> {
     let api: Api<K> = Api::default_namespaced(client.clone());
     api.list_metadata(&ListParams::default().limit(1)).await.map(|_| ()).map_err(|e| {
-        VerifyError::NotServed { kind: K::kind(&()).into_owned(), reason: e.to_string() }
+        VerifyError::NotServed { kind: K::kind(&()).into_owned(), reason: in_words(&e) }
     })
 }
 
@@ -114,11 +109,11 @@ async fn rules_hold(client: &Client) -> Result<(), VerifyError> {
         Ok(_) => {}
         // One of that name is there, so a right one was taken before.
         Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-        Err(error) => return Err(VerifyError::RightRefused(error.to_string())),
+        Err(error) => return Err(VerifyError::RightRefused(in_words(&error))),
     }
     match api.create(&dry, &store(json!({}))).await {
         Err(kube::Error::Api(status)) if matches!(status.code, 422) => Ok(()),
-        Err(error) => Err(VerifyError::RightRefused(error.to_string())),
+        Err(error) => Err(VerifyError::RightRefused(in_words(&error))),
         Ok(_) => Err(VerifyError::WrongTaken),
     }
 }

@@ -68,6 +68,8 @@ fn of_attempt(
             let noun = if files == 1 { "config" } else { "configs" };
             let new = after.revision.as_deref().map(short).unwrap_or_default();
             let old = before.and_then(|before| before.revision.as_deref()).map(short);
+            // The same commit comes again where the Store lost its data.
+            let old = old.filter(|old| *old != new);
             let old = old.map(|old| format!(" in place of {old}")).unwrap_or_default();
             let note = format!("Branch {name} is served by {store} at {new}{old}: {files} {noun}.");
             Some(Announcement::normal("SyncPublished", note))
@@ -117,9 +119,11 @@ impl Announcement {
 fn invalid(branch: &BranchStatus) -> String {
     let message = branch.message.as_deref().unwrap_or_default();
     let Some(file) = branch.invalid.first() else { return message.to_owned() };
-    let fault = file.errors.first().map(|error| format!("{}: {}", error.at, error.message));
-    let fault = fault.unwrap_or_default();
-    format!("{} is invalid: {}. {message}", file.file, fault.trim_end_matches('.'))
+    let fault = file.errors.first().map(|error| {
+        let place = if error.at.is_empty() { "its root" } else { &error.at };
+        format!(" at {place}: {}", error.message.trim_end_matches('.'))
+    });
+    format!("{} is invalid{}. {message}", file.file, fault.unwrap_or_default())
 }
 
 fn revision(branch: &BranchStatus) -> String {
@@ -128,4 +132,32 @@ fn revision(branch: &BranchStatus) -> String {
 
 fn short(revision: &str) -> String {
     revision.chars().take(12).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_first_fault_is_told_with_its_place() {
+        let cases = [
+            (
+                json!([{"at": "/runtime/memory", "message": "too much"}]),
+                " at /runtime/memory: too much.",
+            ),
+            (json!([{"at": "3:7", "message": "not YAML."}]), " at 3:7: not YAML."),
+            (json!([{"at": "", "message": "no runtime"}]), " at its root: no runtime."),
+            (json!([]), "."),
+        ];
+        for (errors, expected) in cases {
+            let branch: BranchStatus = serde_json::from_value(json!({
+                "name": "main", "store": "demo", "message": "1 file is invalid",
+                "invalid": [{"file": "a.yaml", "errors": errors}],
+            }))
+            .unwrap();
+            assert_eq!(invalid(&branch), format!("a.yaml is invalid{expected} 1 file is invalid"));
+        }
+    }
 }

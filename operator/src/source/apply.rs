@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{DeleteParams, PostParams};
-use kube::{Api, Resource, ResourceExt};
+use kube::{Resource, ResourceExt};
 use stowage_crds::RuntimeConfigSource;
 
-use super::build::Children;
+use super::build::Resources;
 use super::decide::Decision;
 use super::names::{SYNC, config_map_name};
 use super::problem::Problem;
@@ -16,31 +15,21 @@ use super::reference::References;
 use super::report::BranchJobs;
 use super::validate::ValidatedSource;
 use crate::context::Context;
-use crate::kubernetes::{ApplyError, FIELD_MANAGER, Owner, ensure, remove};
+use crate::kubernetes::{ApplyError, Children, Owner};
 
-/// The API of a source's namespace, and whose children they are.
+/// The children of a source.
 pub(super) struct Applier<'a> {
-    context: &'a Context,
-    owner: Owner,
-    config_maps: Api<ConfigMap>,
-    cron_jobs: Api<CronJob>,
-    jobs: Api<Job>,
+    children: Children<'a>,
 }
 
 impl<'a> Applier<'a> {
     /// For the children of a source.
     #[must_use]
     pub(super) fn new(context: &'a Context, source: &RuntimeConfigSource) -> Self {
+        // A live object has a name and a UID.
+        let owner = Owner::Controls(source.controller_owner_ref(&()).unwrap_or_default());
         let namespace = source.namespace().unwrap_or_default();
-        let client = &context.client;
-        Self {
-            context,
-            // A live object has a name and a UID.
-            owner: Owner::Controls(source.controller_owner_ref(&()).unwrap_or_default()),
-            config_maps: Api::namespaced(client.clone(), &namespace),
-            cron_jobs: Api::namespaced(client.clone(), &namespace),
-            jobs: Api::namespaced(client.clone(), &namespace),
-        }
+        Self { children: Children::new(context, &namespace, owner) }
     }
 
     /// Brings the children of one branch up to date, cuts off what is superseded, and makes the
@@ -50,10 +39,10 @@ impl<'a> Applier<'a> {
     /// [`ApplyError`] where another try may end well.
     pub(super) async fn apply(
         &self,
-        children: Children,
+        resources: Resources,
         decision: &Decision,
     ) -> Result<Option<Problem>, ApplyError> {
-        let Children { config_map, cron_job, job } = children;
+        let Resources { config_map, cron_job, job } = resources;
         let job = job.filter(|_| decision.create);
         match self.apply_all(config_map, cron_job, job, &decision.superseded).await {
             Ok(()) => Ok(None),
@@ -77,64 +66,15 @@ impl<'a> Applier<'a> {
         job: Option<Job>,
         superseded: &[String],
     ) -> Result<(), ApplyError> {
-        if ensure(&self.config_maps, config_map, &self.owner).await?.written {
-            self.context.metrics.wrote("ConfigMap");
-        }
-        if ensure(&self.cron_jobs, cron_job, &self.owner).await?.written {
-            self.context.metrics.wrote("CronJob");
-        }
+        self.children.ensure(config_map).await?;
+        self.children.ensure(cron_job).await?;
         for name in superseded {
-            self.delete_job(name).await?;
+            // It may be one of the schedule, which the CronJob owns.
+            self.children.delete::<Job>(name).await?;
         }
         match job {
-            Some(job) => self.create_job(job).await,
+            Some(job) => self.children.create(job).await,
             None => Ok(()),
-        }
-    }
-
-    /// Makes a Job; one of that name that is there already is the same one.
-    async fn create_job(&self, mut job: Job) -> Result<(), ApplyError> {
-        let name = job.name_any();
-        if let Owner::Controls(reference) = &self.owner {
-            job.metadata.owner_references = Some(vec![reference.clone()]);
-        }
-        let parameters =
-            PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        match self.jobs.create(&parameters, &job).await {
-            Ok(_) => {
-                self.context.metrics.wrote("Job");
-                Ok(())
-            }
-            Err(kube::Error::Api(status)) if status.is_already_exists() => {
-                let live = self.jobs.get_opt(&name).await.map_err(|e| failed(&name, e))?;
-                match live {
-                    Some(live) if self.owns(&live) => Ok(()),
-                    _ => Err(ApplyError::NameTaken {
-                        kind: "Job".to_owned(),
-                        name,
-                        owner: "somebody else".to_owned(),
-                    }),
-                }
-            }
-            Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
-                let message = status.message.clone();
-                Err(ApplyError::Refused { kind: "Job".to_owned(), name, message })
-            }
-            Err(source) => Err(failed(&name, source)),
-        }
-    }
-
-    fn owns(&self, job: &Job) -> bool {
-        let Owner::Controls(us) = &self.owner else { return false };
-        job.owner_references().iter().any(|owner| owner.uid == us.uid)
-    }
-
-    /// Ends a Job and its pods; it may be one of the schedule, which the CronJob owns.
-    async fn delete_job(&self, name: &str) -> Result<(), ApplyError> {
-        match self.jobs.delete(name, &DeleteParams::background()).await {
-            Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-            Err(source) => Err(failed(name, source)),
         }
     }
 
@@ -157,17 +97,17 @@ impl<'a> Applier<'a> {
             source.branches.iter().map(|branch| branch.child.as_str()).collect();
         let config_maps = needed_config_maps(source, jobs);
         for name in references.cron_jobs.iter().filter(|name| !children.contains(name.as_str())) {
-            remove(&self.cron_jobs, name, &self.owner).await?;
+            self.children.remove::<CronJob>(name).await?;
         }
         for job in &references.jobs {
             let child = job.labels().get(SYNC).map(String::as_str).unwrap_or_default();
             let going = job.metadata.deletion_timestamp.is_some();
             if !children.contains(child) && !going {
-                remove(&self.jobs, &job.name_any(), &self.owner).await?;
+                self.children.remove::<Job>(&job.name_any()).await?;
             }
         }
         for name in references.config_maps.iter().filter(|name| !config_maps.contains(*name)) {
-            remove(&self.config_maps, name, &self.owner).await?;
+            self.children.remove::<ConfigMap>(name).await?;
         }
         Ok(())
     }
@@ -182,8 +122,4 @@ fn needed_config_maps(source: &ValidatedSource, jobs: &[BranchJobs]) -> BTreeSet
         needed.extend(names.map(|digest| config_map_name(&branch.child, digest)));
     }
     needed
-}
-
-fn failed(name: &str, source: kube::Error) -> ApplyError {
-    ApplyError::Api { kind: "Job".to_owned(), name: name.to_owned(), source: Box::new(source) }
 }

@@ -12,22 +12,8 @@ use stowage_crds::{Contract, RuntimeConfigSource, Store};
 use super::diagnose::container;
 use super::names::{digest, source_selector};
 use super::reference::{References, SchemaState, SecretState, StoreState};
-use super::report::is_finished;
-
-/// The source as it is now, which may be newer than what woke the reconcile: two reconciles in a
-/// row must not both take a Job's end for news.
-///
-/// # Errors
-/// The API server's.
-pub(super) async fn live(
-    client: &Client,
-    source: &RuntimeConfigSource,
-) -> kube::Result<Option<RuntimeConfigSource>> {
-    let namespace = source.namespace().unwrap_or_default();
-    let api: Api<RuntimeConfigSource> = Api::namespaced(client.clone(), &namespace);
-    let live = api.get_opt(&source.name_any()).await?;
-    Ok(live.filter(|live| live.meta().deletion_timestamp.is_none()))
-}
+use super::report::{is_finished, is_made_for};
+use crate::kubernetes::Child;
 
 /// Everything that a reconcile decides on.
 ///
@@ -41,7 +27,8 @@ pub(super) async fn dereference(
     let belongs = ListParams::default().labels(&source_selector(&source.name_any()));
     let jobs: Api<Job> = Api::namespaced(client.clone(), &namespace);
     let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
-    let jobs = jobs.list(&belongs).await?.items;
+    let mut jobs = jobs.list(&belongs).await?.items;
+    jobs.retain(|job| is_made_for(job, source.meta().uid.as_deref()));
     let pods = pods.list(&belongs).await?.items;
     Ok(References {
         stores: stores(client, &namespace, source).await?,
@@ -157,17 +144,11 @@ fn is_pending(pod: &Pod) -> bool {
     state.is_none_or(|state| state.running.is_none() && state.terminated.is_none())
 }
 
-async fn names<K>(
+async fn names<K: Child>(
     client: &Client,
     namespace: &str,
     belongs: &ListParams,
-) -> kube::Result<Vec<String>>
-where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-        + Clone
-        + std::fmt::Debug
-        + serde::de::DeserializeOwned,
-{
+) -> kube::Result<Vec<String>> {
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
     Ok(api.list_metadata(belongs).await?.items.iter().map(ResourceExt::name_any).collect())
 }

@@ -4,23 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
+use kube::ResourceExt;
 use kube::runtime::controller::Action;
-use kube::{Api, Resource, ResourceExt};
-use serde_json::json;
 use stowage_crds::{RuntimeConfigSource, RuntimeConfigSourceStatus};
 
 use super::announce::announcements;
 use super::apply::Applier;
 use super::build::build;
 use super::decide::{Decision, decide};
-use super::dereference::{dereference, live};
+use super::dereference::dereference;
 use super::problem::Problem;
 use super::report::{BranchJobs, RunningJob, branch_jobs};
 use super::status::{BranchNow, branch_after, branch_before, status};
 use super::validate::{ValidatedBranch, validate};
 use crate::context::Context;
-use crate::kubernetes::{FIELD_MANAGER, Failure};
+use crate::kubernetes::{Failure, current, write_status};
 
 /// When to look again at a sync that does not start: what its node says comes without a change of
 /// anything that is watched.
@@ -36,7 +34,7 @@ pub(super) async fn reconcile(
     source: Arc<RuntimeConfigSource>,
     context: &Context,
 ) -> Result<Action, Failure> {
-    let Some(source) = live(&context.client, &source).await? else {
+    let Some(source) = current(&context.client, &*source).await? else {
         return Ok(Action::await_change());
     };
     let references = dereference(&context.client, &source).await?;
@@ -57,7 +55,7 @@ pub(super) async fn reconcile(
             decide(branch, &jobs, known.handled_request.as_deref(), attempted)
         };
         let refused = match build(&validated, branch, &context.options) {
-            Some(children) => applier.apply(children, &decision).await?,
+            Some(resources) => applier.apply(resources, &decision).await?,
             None => None,
         };
         if refused.is_none() && (decision.create || decision.handled) {
@@ -101,7 +99,7 @@ async fn update_status(
     if before == after {
         return Ok(());
     }
-    if !patch_status(source, &after, context).await? {
+    if !write_status::<RuntimeConfigSource>(context, source, &after).await? {
         return Ok(());
     }
     count(&before, &after, context);
@@ -112,32 +110,9 @@ async fn update_status(
             reason = told.reason,
             note = told.note
         );
-        context.events.publish(source, told.severity, &told.reason, "Sync", &told.note).await;
+        context.tell(source, told.severity, &told.reason, "Sync", &told.note).await;
     }
     Ok(())
-}
-
-/// Tied to the version that was read: where somebody changed the source in between, that change
-/// wakes the next reconcile, which takes all of it into account. Says whether it was written.
-async fn patch_status(
-    source: &RuntimeConfigSource,
-    after: &RuntimeConfigSourceStatus,
-    context: &Context,
-) -> Result<bool, Failure> {
-    let namespace = source.namespace().unwrap_or_default();
-    let api: Api<RuntimeConfigSource> = Api::namespaced(context.client.clone(), &namespace);
-    let patch = json!({
-        "apiVersion": RuntimeConfigSource::api_version(&()),
-        "kind": RuntimeConfigSource::kind(&()),
-        "metadata": {"resourceVersion": source.resource_version()},
-        "status": after,
-    });
-    let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    match api.patch_status(&source.name_any(), &parameters, &Patch::Apply(&patch)).await {
-        Ok(_) => Ok(true),
-        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => Ok(false),
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn count(before: &RuntimeConfigSourceStatus, after: &RuntimeConfigSourceStatus, context: &Context) {

@@ -96,6 +96,18 @@ impl Attempt {
     }
 }
 
+/// Whether a Job was made for a source: by the operator, or by the CronJob of one of its branches
+/// (also by hand, with `kubectl create job --from`). One that a person copied to try something has
+/// its labels and is theirs.
+#[must_use]
+pub(super) fn is_made_for(job: &Job, source_uid: Option<&str>) -> bool {
+    let child = job.labels().get(SYNC);
+    job.owner_references().iter().any(|owner| {
+        Some(owner.uid.as_str()) == source_uid
+            || owner.kind == "CronJob" && Some(&owner.name) == child
+    })
+}
+
 fn is_of(pod: &Pod, job: &Job) -> bool {
     job.uid().is_some_and(|uid| pod.owner_references().iter().any(|owner| owner.uid == uid))
 }

@@ -1,5 +1,6 @@
 //! How far the last attempt of a branch came, from its word in the status. Pure.
 
+use stowage_config::SyncReport;
 use stowage_crds::BranchStatus;
 
 /// What the last attempt got done; `None` where that is not known.
@@ -13,17 +14,8 @@ pub(super) struct Stages {
     pub published: Option<bool>,
 }
 
-/// What may pass with nothing changed: [`stowage_config::SyncReport::may_pass`] for reports, and
-/// what happens to pods.
-const PASSING: [&str; 7] = [
-    "Unreachable",
-    "TimedOut",
-    "StoreUnavailable",
-    "DeadlineExceeded",
-    "Evicted",
-    "ReportMissing",
-    "SyncBroke",
-];
+/// What happens to pods, and may be otherwise the next time.
+const OF_PODS: [&str; 4] = ["DeadlineExceeded", "Evicted", "ReportMissing", "SyncBroke"];
 
 impl Stages {
     /// Those of the last attempt of a branch.
@@ -69,5 +61,5 @@ impl Stages {
 /// Whether what a reason stands for may pass with nothing changed.
 #[must_use]
 pub(super) fn passes(reason: &str) -> bool {
-    PASSING.contains(&reason)
+    SyncReport::is_transient(reason) || OF_PODS.contains(&reason)
 }

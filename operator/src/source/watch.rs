@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::StreamExt;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::ResourceExt;
@@ -16,7 +15,9 @@ use tokio_util::sync::CancellationToken;
 use super::names::SOURCE;
 use super::reconcile::reconcile;
 use crate::context::Context;
-use crate::kubernetes::{COMPONENT_SYNC, MANAGED, guarded, in_scope, metadata_in_scope, retry};
+use crate::kubernetes::{
+    COMPONENT_SYNC, MANAGED, guarded, in_scope, metadata_in_scope, retry, run_to_end,
+};
 
 type Guarded = DeserializeGuard<RuntimeConfigSource>;
 type Sources = reflector::Store<Guarded>;
@@ -34,7 +35,8 @@ pub async fn run(context: Arc<Context>, namespace: Option<String>, shutdown: Can
     let sources = controller.store();
     let stores = sources.clone();
     let secrets = sources.clone();
-    let schemas = sources;
+    let schemas = sources.clone();
+    let (objects, end) = (sources, shutdown.clone());
     let workers = controller
         .with_config(Config::default().concurrency(context.options.concurrency))
         .owns(in_scope::<CronJob>(&client, namespace), ours.clone())
@@ -73,11 +75,9 @@ pub async fn run(context: Arc<Context>, namespace: Option<String>, shutdown: Can
             },
         )
         .graceful_shutdown_on(shutdown.cancelled_owned());
-    workers
-        .run(|source, context| guarded(source, context, reconcile), retry, context)
-        // What failed is logged where it is tried again.
-        .for_each(|_| std::future::ready(()))
-        .await;
+    let outcomes =
+        workers.run(|source, context| guarded(source, context, reconcile), retry, context);
+    run_to_end("RuntimeConfigSource", outcomes, objects, end).await;
 }
 
 fn annotated_source<K: ResourceExt>(object: &K) -> Option<ObjectRef<Guarded>> {

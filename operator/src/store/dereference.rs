@@ -7,16 +7,19 @@ use kube::core::DeserializeGuard;
 use kube::{Api, Client, Resource, ResourceExt};
 use stowage_crds::{Backend, Store, StoreNamespace};
 
-use super::{diagnose, names, validate};
+use super::{claim_holder, diagnose, names, user_tokens, validate};
 
 /// What was found.
 #[derive(Default)]
 pub(crate) struct Dereferenced {
-    /// The version of the Secret with the user's tokens, where there is one. Its content is not
-    /// read.
+    /// The version of the Secret with the user's tokens, where there is one.
     pub(crate) tokens_secret: Option<String>,
+    /// What the server would not take in it, in words; the tokens themselves go no further.
+    pub(crate) tokens_fault: Option<String>,
     /// The claim with the data.
     pub(crate) claim: Option<PersistentVolumeClaim>,
+    /// The Store that the claim is left to, where that is another one.
+    pub(crate) claim_holder: Option<String>,
     /// The class that decides about the claim.
     pub(crate) class: Class,
     /// The tokens that were made.
@@ -63,9 +66,10 @@ pub(super) async fn dereference(
     let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
 
     let tokens_secret = match &store.spec.auth.tokens_secret_ref {
-        Some(secret) => secrets.get_metadata_opt(&secret.name).await?,
+        Some(secret) => secrets.get_opt(&secret.name).await?,
         None => None,
     };
+    let server_tokens = secrets.get_opt(&names::server_tokens(&name)).await?;
     let claim_name = volume.existing_claim.clone().unwrap_or_else(|| names::claim(&name));
     let claim = claims.get_opt(&claim_name).await?;
     let class_name = claim
@@ -74,15 +78,23 @@ pub(super) async fn dereference(
         .or_else(|| volume.storage_class_name.clone());
     let (namespaces, unreadable_namespaces) = namespaces(client, store).await?;
     let mut found = Dereferenced {
+        tokens_fault: tokens_secret
+            .as_ref()
+            .and_then(|secret| user_tokens::fault(secret, server_tokens.as_ref())),
         tokens_secret: tokens_secret.and_then(|secret| secret.metadata.resource_version),
         class: class(client, class_name).await?,
-        server_tokens: secrets.get_opt(&names::server_tokens(&name)).await?,
+        server_tokens,
+        claim_holder: None,
         pod: pods.get_opt(&names::pod(&name)).await?.filter(|pod| is_pod_of(pod, &name)),
         claim,
         namespaces,
         unreadable_namespaces,
         events: Vec::new(),
     };
+    // With a pod of its own over a claim of its own there is nothing to settle any more.
+    if found.claim.is_some() && (volume.existing_claim.is_some() || found.pod.is_none()) {
+        found.claim_holder = claim_holder::find(store, &stores(client, &namespace).await?);
+    }
     if !store.spec.suspend {
         found.events = events(client, &namespace, &name, &found).await?;
     }
@@ -92,6 +104,13 @@ pub(super) async fn dereference(
 fn is_pod_of(pod: &Pod, store: &str) -> bool {
     let selector = crate::kubernetes::selector(crate::kubernetes::COMPONENT_STORE, store);
     selector.iter().all(|(name, value)| pod.labels().get(name) == Some(value))
+}
+
+/// The Stores of a namespace that can be read.
+async fn stores(client: &Client, namespace: &str) -> Result<Vec<Store>, kube::Error> {
+    let api: Api<DeserializeGuard<Store>> = Api::namespaced(client.clone(), namespace);
+    let stores = api.list(&ListParams::default()).await?.items;
+    Ok(stores.into_iter().filter_map(|store| store.0.ok()).collect())
 }
 
 async fn class(client: &Client, name: Option<String>) -> Result<Class, kube::Error> {
@@ -156,7 +175,7 @@ async fn events(
 }
 
 /// When something was told last: one of three fields says, by who wrote it.
-fn time(event: &Event) -> Option<k8s_openapi::jiff::Timestamp> {
+pub(super) fn time(event: &Event) -> Option<k8s_openapi::jiff::Timestamp> {
     let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref());
     series
         .map(|time| time.0)

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{
 use kube::ResourceExt;
 
 use super::build::CONTAINER;
+use super::dereference::time;
 use super::validate::is_bound;
 use crate::kubernetes::Finding;
 
@@ -34,6 +35,8 @@ pub(super) fn diagnose(evidence: &Evidence<'_>) -> Finding {
     refused_pod(evidence)
         .or_else(|| pending_volume(evidence))
         .or_else(|| unschedulable(evidence))
+        // Before how the container ended the last time, which says nothing of one that was up.
+        .or_else(|| silent(evidence))
         .or_else(|| container(evidence))
         .or_else(|| mount(evidence))
         .unwrap_or_else(|| Finding::reconciling("Starting", "The pod is starting."))
@@ -169,6 +172,25 @@ fn mount(evidence: &Evidence<'_>) -> Option<Finding> {
             format!("The pod waits for what it mounts: {}", quote(event.message.as_deref())),
         )
     })
+}
+
+/// A server that was up and is not ready any more, by what the kubelet says of its probes.
+fn silent(evidence: &Evidence<'_>) -> Option<Finding> {
+    let status = server(evidence.pod?).filter(|status| status.started == Some(true))?;
+    let running = status.state.as_ref()?.running.as_ref()?;
+    let event = newest(evidence.events, "Pod")
+        .filter(|event| event.reason.as_deref() == Some("Unhealthy"))
+        // Not of the container before this one.
+        .filter(|event| running.started_at.as_ref().map(|time| time.0) <= time(event))?;
+    let message = event.message.as_deref().filter(|text| !text.starts_with("Startup"))?;
+    Some(Finding::reconciling(
+        "NotAnswering",
+        format!(
+            "The server was up and does not answer as it should; where that goes on, it is \
+             started anew. {} Its log may say why (kubectl logs).",
+            quote(Some(message))
+        ),
+    ))
 }
 
 fn server(pod: &Pod) -> Option<&ContainerStatus> {

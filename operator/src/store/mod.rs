@@ -5,17 +5,18 @@
 
 mod apply;
 mod build;
+mod claim_holder;
 mod dereference;
 mod diagnose;
 mod files;
 pub mod names;
 mod status;
 mod tokens;
+mod user_tokens;
 mod validate;
 
 use std::sync::Arc;
 
-use futures_util::StreamExt;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{
     ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
@@ -31,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use crate::context::Context;
 use crate::kubernetes::{
     Failure, Finding, INSTANCE, current, guarded, in_scope, managed, metadata_in_scope, retry,
-    write_status,
+    run_to_end, write_status,
 };
 use diagnose::Evidence;
 use tokens::{Tokens, random_token};
@@ -46,7 +47,8 @@ pub async fn run(context: Arc<Context>, namespace: Option<String>, shutdown: Can
     let stores: Api<Guarded> = in_scope(&client, scope);
     let controller = Controller::new(stores, watcher::Config::default());
     let (by_secret, by_claim) = (controller.store(), controller.store());
-    controller
+    let (objects, end) = (controller.store(), shutdown.clone());
+    let outcomes = controller
         .with_config(Config::default().concurrency(context.options.concurrency))
         .owns(in_scope::<StatefulSet>(&client, scope), managed())
         .owns(in_scope::<Service>(&client, scope), managed())
@@ -71,10 +73,8 @@ pub async fn run(context: Arc<Context>, namespace: Option<String>, shutdown: Can
             |tenant| of_tenant(&tenant),
         )
         .graceful_shutdown_on(async move { shutdown.cancelled().await })
-        .run(|store, context| guarded(store, context, reconcile), retry, context)
-        // Every outcome was logged where it came about.
-        .for_each(|_| std::future::ready(()))
-        .await;
+        .run(|store, context| guarded(store, context, reconcile), retry, context);
+    run_to_end("Store", outcomes, objects, end).await;
 }
 
 /// The Store that a pod belongs to.
@@ -117,14 +117,13 @@ fn uses_claim(store: &Store, name: &str) -> bool {
 }
 
 async fn reconcile(store: Arc<Store>, context: &Context) -> Result<Action, Failure> {
-    let api: Api<Store> =
-        Api::namespaced(context.client.clone(), &store.namespace().unwrap_or_default());
-    let Some(store) = current(&api, &*store).await? else { return Ok(Action::await_change()) };
+    let Some(store) = current(&context.client, &*store).await? else {
+        return Ok(Action::await_change());
+    };
     let (status, finding) = converge(&store, context).await?;
     let before = store.status.clone().unwrap_or_default();
-    if status != before {
-        write_status(&api, &store.name_any(), &status).await?;
-        finding.announce(&context.events, &store, &before.conditions).await;
+    if status != before && write_status::<Store>(context, &store, &status).await? {
+        finding.announce(context, &store, &before.conditions).await;
     }
     Ok(finding.action())
 }
@@ -158,18 +157,24 @@ async fn converge(
     let applied = match apply::apply(context, &validated, resources).await {
         Ok(applied) => applied,
         Err(error) => {
-            return Finding::of_apply_error(&error).map(blocked).ok_or(Failure::Apply(error));
+            let finding = validate::claim_taken(store, &error);
+            let finding = finding.or_else(|| Finding::of_apply_error(&error));
+            return finding.map(blocked).ok_or(Failure::Apply(error));
         }
+    };
+    let stateful_set = match &applied.stateful_set {
+        Ok(stateful_set) => stateful_set,
+        Err(why) => return Ok(blocked(why.clone())),
     };
     if let Some(pod) = &found.pod {
         let user_tokens = found.tokens_secret.as_deref();
         let digest = files::digest(&applied.config_map, &applied.server_tokens, user_tokens);
-        files::refresh(&context.client, pod, &digest).await?;
+        files::refresh(context, pod, &digest).await?;
     }
     let claim = applied.claim.as_ref().or(found.claim.as_ref());
     let evidence = Evidence { pod: found.pod.as_ref(), claim, events: &found.events };
     let shortfall = validated.shortfall.as_ref().or(applied.claim_refused.as_ref());
-    let finding = status::finding(&validated, &applied.stateful_set, shortfall, &evidence);
-    let status = status::applied(store, &validated, &finding, &applied.stateful_set, claim);
+    let finding = status::finding(&validated, stateful_set, shortfall, &evidence);
+    let status = status::applied(store, &validated, &finding, stateful_set, claim);
     Ok((status, finding))
 }

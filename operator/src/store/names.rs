@@ -1,6 +1,7 @@
 //! The names of a Store's children, and where it is reached: what other controllers go by as well.
 
-use stowage_crds::{NamespaceContract, StoreNamespace};
+use stowage_crds::StoreNamespace;
+use stowage_crds::render::namespace_path;
 
 /// The port of the contracts, of the pod and of the Service.
 pub const HTTP_PORT: u16 = 8080;
@@ -90,20 +91,33 @@ pub fn namespace_token(resource: &str) -> String {
     }
 }
 
-/// The URL of a StoreNamespace. Its name's characters need no escape in a path or a query, but for
-/// `+`, which some read as a space in a query.
+/// The URL of a StoreNamespace.
 #[must_use]
 pub fn namespace_url(namespace: &StoreNamespace, store_url: &str) -> String {
-    let name = namespace.served_name().replace('+', "%2B");
-    match namespace.spec.contract {
-        NamespaceContract::Kv => format!("{store_url}/api/storage?ns={name}"),
-        NamespaceContract::RunStore => format!("{store_url}/run-stores/{name}"),
-    }
+    store_url.to_owned() + &namespace_path(namespace.spec.contract, &namespace.served_name())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_leads_to_the_namespace() {
+        let table = [
+            ("kv", "a+b", "http://demo.shop.svc:8080/api/storage?ns=a%2Bb"),
+            ("runStore", "ci", "http://demo.shop.svc:8080/run-stores/ci"),
+            ("runStore", "/", "http://demo.shop.svc:8080/"),
+        ];
+        for (contract, name, expected) in table {
+            let namespace: StoreNamespace = serde_json::from_value(serde_json::json!({
+                "apiVersion": "stowage.dev/v1alpha1", "kind": "StoreNamespace",
+                "metadata": {"name": "x", "namespace": "shop"},
+                "spec": {"storeRef": {"name": "demo"}, "contract": contract, "name": name},
+            }))
+            .unwrap();
+            assert_eq!(namespace_url(&namespace, &url("demo", "shop")), expected);
+        }
+    }
 
     #[test]
     fn a_long_name_makes_a_key_that_a_secret_takes() {

@@ -21,6 +21,10 @@ use super::tokens::WantedToken;
 use crate::kubernetes::{Finding, canonical_bytes};
 use crate::options::Options;
 
+mod claim;
+
+pub(super) use claim::taken as claim_taken;
+
 /// Where the volume is in the pod.
 pub(super) const DATA_DIR: &str = "/data";
 /// Where the tokens are in the pod.
@@ -45,12 +49,14 @@ pub(crate) struct ValidatedStore {
     pub(crate) tokens_secret: Option<String>,
     /// The tokens that the operator makes.
     pub(crate) tokens: Vec<WantedToken>,
-    /// Tokens whose StoreNamespace cannot be read now; they stay as they are.
+    /// Tokens that stay as they are, where they are.
     pub(crate) kept_tokens: Vec<String>,
     /// Whether there is to be no pod.
     pub(crate) suspended: bool,
     /// What the pod is to be.
     pub(crate) pod: PodSettings,
+    /// Why the pod is left as it is: a new one could not start.
+    pub(crate) pod_waits: Option<Finding>,
     /// What cannot be as the spec wants, though everything else can.
     pub(crate) shortfall: Option<Finding>,
 }
@@ -110,7 +116,7 @@ impl ValidatedStore {
 }
 
 /// # Errors
-/// The finding that says what is missing. Until it is there nothing is changed; what runs goes on.
+/// The finding that says why nothing can be built. Until then nothing is changed; what runs goes on.
 pub(super) fn validate(
     store: &Store,
     found: &Dereferenced,
@@ -120,9 +126,8 @@ pub(super) fn validate(
     let spec = &store.spec;
     let owner = store.controller_owner_ref(&()).unwrap_or_default();
     let Backend::Volume(backend) = &spec.backend;
-    if !spec.suspend {
-        tokens_secret_is_there(store, found)?;
-    }
+    let pod_waits = unusable_tokens(store, found).filter(|_| !spec.suspend);
+    claim::is_free(store, found)?;
     let (volume, shortfall) = volume(store, backend, found)?;
     Ok(ValidatedStore {
         namespace: store.namespace().unwrap_or_default(),
@@ -131,31 +136,44 @@ pub(super) fn validate(
         volume,
         tokens_secret: spec.auth.tokens_secret_ref.as_ref().map(|secret| secret.name.clone()),
         tokens: wanted_tokens(store, &found.namespaces),
-        kept_tokens: found
-            .unreadable_namespaces
-            .iter()
-            .map(|n| names::namespace_token(n))
-            .collect(),
+        kept_tokens: kept_tokens(found, pod_waits.is_some()),
         suspended: spec.suspend,
         pod: pod(store, options),
+        pod_waits,
         shortfall,
         name,
     })
 }
 
-fn tokens_secret_is_there(store: &Store, found: &Dereferenced) -> Result<(), Finding> {
-    match &store.spec.auth.tokens_secret_ref {
-        Some(secret) if found.tokens_secret.is_none() => Err(Finding::stalled(
+fn unusable_tokens(store: &Store, found: &Dereferenced) -> Option<Finding> {
+    let secret = &store.spec.auth.tokens_secret_ref.as_ref()?.name;
+    if found.tokens_secret.is_none() {
+        return Some(Finding::stalled(
             "SecretMissing",
             format!(
-                "There is no Secret {} with the tokens: make it, with a key for each token and the \
-                 token as its value, such as `kubectl create secret generic {} \
-                 --from-literal=admin=$(openssl rand -hex 32)`.",
-                secret.name, secret.name
+                "There is no Secret {secret} with the tokens: make it, with a key for each token \
+                 and the token as its value, such as `kubectl create secret generic {secret} \
+                 --from-literal=admin=$(openssl rand -hex 32)`."
             ),
-        )),
-        _ => Ok(()),
+        ));
     }
+    let fault = found.tokens_fault.as_ref()?;
+    Some(Finding::stalled(
+        "TokensInvalid",
+        format!(
+            "The Secret {secret} cannot be used: {fault}. Until that is corrected, nothing of it \
+             takes effect: a server that runs goes on with the tokens that it had, those that \
+             were taken out since among them."
+        ),
+    ))
+}
+
+/// Those whose StoreNamespace does not parse now; and, where the user's own cannot be used yet, the
+/// one that the pod that runs has instead of them.
+fn kept_tokens(found: &Dereferenced, users_are_unusable: bool) -> Vec<String> {
+    let unreadable = found.unreadable_namespaces.iter();
+    let unreadable = unreadable.map(|namespace| names::namespace_token(namespace));
+    unreadable.chain(users_are_unusable.then(names::admin_token)).collect()
 }
 
 fn volume(
@@ -193,14 +211,13 @@ fn volume(
         ));
     }
     let (size, shortfall) = claim_size(size, found);
+    let claim::Kept { storage_class, access_mode, shortfall: differs } =
+        claim::kept(backend, found.claim.as_ref());
+    let shortfall = differs.or(shortfall);
     let own = Volume::Own {
         size,
-        storage_class: backend.storage_class_name.clone(),
-        access_mode: backend
-            .access_modes
-            .as_ref()
-            .and_then(|modes| modes.first().copied())
-            .unwrap_or(AccessMode::ReadWriteOnce),
+        storage_class,
+        access_mode,
         deletion_policy: store.spec.deletion_policy,
     };
     Ok((own, shortfall))

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::ResourceExt;
 use kube::api::{ObjectMeta, Resource};
 use serde_json::{Value, json};
 use stowage_config::ByteSize;
@@ -70,6 +71,45 @@ async fn what_differs_is_written_and_nothing_else() {
     let owned = ensured(&ns, json!({"a": "1"}), &ours()).await.unwrap();
     assert!(owned.written, "its owner had been taken away");
     assert_eq!(owned.object.meta().owner_references.as_ref().unwrap()[0].uid, "uid-1");
+}
+
+#[tokio::test]
+async fn an_owner_that_somebody_else_adds_costs_no_write_and_stays() {
+    let ns = TestNamespace::new("ensure").await;
+    let wanted = || json!({"a": "1"});
+    let live = ensured(&ns, wanted(), &ours()).await.unwrap().object;
+    let theirs = OwnerReference {
+        api_version: "v1".into(),
+        kind: "ConfigMap".into(),
+        name: "theirs".into(),
+        uid: "uid-9".into(),
+        ..OwnerReference::default()
+    };
+    let owners = |object: &ConfigMap| -> Vec<String> {
+        let mut uids: Vec<String> =
+            object.owner_references().iter().map(|owner| owner.uid.clone()).collect();
+        uids.sort();
+        uids
+    };
+    // Theirs first, so that the place in the list says nothing.
+    let references = json!([theirs, live.owner_references()[0]]);
+    ns.patch::<ConfigMap>("child", json!({"metadata": {"ownerReferences": references}})).await;
+    let again = ensured(&ns, wanted(), &ours()).await.unwrap();
+    assert!(!again.written, "ours was there: {:?}", again.object.owner_references());
+    assert_eq!(owners(&again.object), ["uid-1", "uid-9"]);
+    let changed = ensured(&ns, json!({"a": "2"}), &ours()).await.unwrap();
+    assert!(changed.written);
+    assert_eq!(owners(&changed.object), ["uid-1", "uid-9"], "what others add is theirs");
+
+    let mut weaker = live.owner_references()[0].clone();
+    weaker.block_owner_deletion = Some(false);
+    let strict = OwnerReference { block_owner_deletion: Some(true), ..reference("demo", "uid-1") };
+    let strict = Owner::Controls(strict);
+    ensured(&ns, json!({"a": "2"}), &strict).await.unwrap();
+    let references = json!([theirs, weaker]);
+    ns.patch::<ConfigMap>("child", json!({"metadata": {"ownerReferences": references}})).await;
+    let put_back = ensured(&ns, json!({"a": "2"}), &strict).await.unwrap();
+    assert!(put_back.written, "a field of ours had been edited");
 }
 
 #[tokio::test]

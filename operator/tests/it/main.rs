@@ -6,9 +6,11 @@
 
 mod ensure;
 mod events;
+mod metrics;
 mod namespace;
 mod source;
 mod source_reasons;
+mod status;
 mod store;
 mod store_conditions;
 mod store_tokens;

@@ -77,6 +77,27 @@ async fn credentials_that_are_touched_are_put_back_and_follow_new_tokens() {
         .await;
 }
 
+/// A name may have more characters than a label's value, and than a Secret's name has left.
+#[tokio::test]
+async fn a_namespace_of_a_long_name_gets_credentials() {
+    let ns = TestNamespace::new("tenant").await;
+    let operator = ns.operator();
+    a_store(&ns, "demo").await;
+    wait_for_reason::<Store>(&ns, "demo", "VolumePending").await;
+    serve(&ns, "demo").await;
+    let ends = ["a", "b"].map(|end| "x".repeat(252) + end);
+    let names = [&"y".repeat(100), &ends[0], &ends[1]];
+    for name in names {
+        a_tenant(&ns, name, json!({"name": "cart"})).await;
+        wait_for_reason::<StoreNamespace>(&ns, name, "Bound").await;
+        let binding = ns.get::<StoreNamespace>(name).await.status.unwrap().binding.unwrap().name;
+        let token = secret_value(&ns.get::<Secret>(&binding).await, "token");
+        assert!(token.is_some_and(|token| !token.is_empty()), "{binding} has a token");
+    }
+    operator.rest().await;
+    operator.stop().await;
+}
+
 #[tokio::test]
 async fn what_keeps_credentials_from_being_made_is_told() {
     let ns = TestNamespace::new("tenant").await;

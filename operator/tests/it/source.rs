@@ -107,6 +107,27 @@ async fn a_new_commit_by_the_schedule_is_told_and_nothing_else_is() {
     assert_eq!(events(&ns).await.len(), 2);
 }
 
+/// Somebody tries something with a copy, labels and all.
+#[tokio::test]
+async fn a_job_that_a_person_copied_is_left_alone_and_says_nothing() {
+    let (ns, operator) = synced("copied").await;
+    let mut copy = json!(ns.jobs().await.remove(0));
+    let labels = copy["metadata"]["labels"].clone();
+    let annotations = json!({
+        "stowage.dev/source": "etl", "stowage.dev/configuration": "another",
+    });
+    copy["metadata"] = json!({"labels": labels, "annotations": annotations});
+    copy["spec"]["selector"].take();
+    copy["spec"]["template"]["metadata"]["labels"].take();
+    copy.as_object_mut().unwrap().remove("status");
+    let copy = ns.create::<Job>("mine", copy).await;
+    operator.rest().await;
+    ns.get::<Job>("mine").await;
+    ns.finish(&copy, Ends::With(published('f', 9))).await;
+    operator.rest().await;
+    assert_eq!(ns.branch("etl").await.revision, Some("a".repeat(40)), "it says nothing of ours");
+}
+
 #[tokio::test]
 async fn an_invalid_file_is_named_and_what_is_served_stays() {
     let (ns, operator) = synced("invalid").await;

@@ -10,7 +10,7 @@ use stowage_crds::Store;
 
 use crate::support::{
     Object, Operator, TestNamespace, a_store, bind, condition, conditions, eventually,
-    eventually_some, roll_out, serve, start_pod, wait_for_reason,
+    eventually_some, roll_out, secret_value, serve, start_pod, wait_for_reason,
 };
 
 /// That a Store is stuck for a reason, says these words, and costs no write from then on.
@@ -79,6 +79,102 @@ async fn a_missing_secret_is_named_and_taken_up_when_it_is_made() {
     ns.create_secret("demo-tokens", &[("admin", "change-me-0123456789abcdef")]).await;
     wait_for_reason::<Store>(&ns, "demo", "VolumePending").await;
     ns.get::<StatefulSet>("demo").await;
+}
+
+/// The server refuses all tokens where one is none: a running one would go on with those it had,
+/// and a new one would end, over and over.
+#[tokio::test]
+async fn a_secret_that_the_server_would_refuse_is_told_before_a_pod_finds_out() {
+    let ns = TestNamespace::new("tokens").await;
+    let operator = ns.operator();
+    let good = ("admin", "change-me-0123456789abcdef");
+    ns.create_secret("demo-tokens", &[good, ("ci", "hunter2")]).await;
+    ns.create::<Store>(
+        "demo",
+        json!({"spec": {
+            "backend": {"volume": {"size": "1Gi"}},
+            "auth": {"tokensSecretRef": {"name": "demo-tokens"}},
+        }}),
+    )
+    .await;
+    let words = ["Secret demo-tokens", "token ci", "shorter than 16"];
+    is_stalled(&ns, &operator, "demo", "TokensInvalid", &words).await;
+    assert!(ns.find::<StatefulSet>("demo").await.is_none(), "no pod that cannot start is made");
+    ns.patch::<Secret>("demo-tokens", json!({"data": {"ci": null}})).await;
+    wait_for_reason::<Store>(&ns, "demo", "VolumePending").await;
+    serve(&ns, "demo").await;
+    wait_for_reason::<Store>(&ns, "demo", "Serving").await;
+
+    // As long as the server goes on with what it had, nobody is told that all is well.
+    ns.patch::<Secret>("demo-tokens", json!({"stringData": {"ci": good.1}})).await;
+    let words = ["admin and ci", "the same value", "goes on with the tokens that it had"];
+    let (_, message) = wait_for_reason::<Store>(&ns, "demo", "TokensInvalid").await;
+    assert!(words.iter().all(|word| message.contains(word)), "{message}");
+    assert!(!message.contains("change-me") && !message.contains("hunter2"), "{message}");
+    let kept = ns.get::<StatefulSet>("demo").await.spec.unwrap().replicas;
+    assert_eq!(kept, Some(1), "what serves goes on");
+    ns.patch::<Secret>("demo-tokens", json!({"data": {"ci": null}})).await;
+    wait_for_reason::<Store>(&ns, "demo", "Serving").await;
+}
+
+#[tokio::test]
+async fn while_a_secret_is_missing_what_does_not_need_it_is_put_back_and_the_pod_is_left_alone() {
+    let ns = TestNamespace::new("secret").await;
+    let operator = ns.operator();
+    let tokens = [("admin", "change-me-0123456789abcdef")];
+    ns.create_secret("demo-tokens", &tokens).await;
+    let auth = json!({"tokensSecretRef": {"name": "demo-tokens"}});
+    let volume = json!({"volume": {"size": "1Gi"}});
+    ns.create::<Store>("demo", json!({"spec": {"backend": volume, "auth": auth}})).await;
+    serve(&ns, "demo").await;
+    wait_for_reason::<Store>(&ns, "demo", "Serving").await;
+    ns.delete::<Secret>("demo-tokens").await;
+    wait_for_reason::<Store>(&ns, "demo", "SecretMissing").await;
+
+    let before: ConfigMap = ns.get("demo-config").await;
+    ns.patch::<ConfigMap>("demo-config", json!({"data": {"sidecar.yaml": "edited"}})).await;
+    eventually(
+        "the configuration is put back",
+        async || ns.get::<ConfigMap>("demo-config").await.data,
+        |data| *data == before.data,
+    )
+    .await;
+    ns.delete::<Service>("demo").await;
+    eventually_some("the Service comes back", async || ns.find::<Service>("demo").await).await;
+
+    // A new pod could not start, so what would replace the one that serves waits.
+    let image = async || {
+        let set: StatefulSet = ns.get("demo").await;
+        set.spec.unwrap().template.spec.unwrap().containers[0].image.clone().unwrap()
+    };
+    let serving = image().await;
+    ns.patch::<Store>("demo", json!({"spec": {"image": "stowage.test/other:2"}})).await;
+    operator.rest().await;
+    assert_eq!(image().await, serving, "no pod that cannot start takes the place of one that runs");
+    ns.create_secret("demo-tokens", &tokens).await;
+    eventually("the image is taken up", image, |image| image == "stowage.test/other:2").await;
+}
+
+#[tokio::test]
+async fn a_token_that_is_in_use_stays_until_there_is_another() {
+    let ns = TestNamespace::new("secret").await;
+    let operator = ns.operator();
+    a_store(&ns, "demo").await;
+    serve(&ns, "demo").await;
+    wait_for_reason::<Store>(&ns, "demo", "Serving").await;
+    let admin = async || {
+        let server: Secret = ns.get("demo-server-tokens").await;
+        (ns.find::<Secret>("demo-admin").await.is_some(), secret_value(&server, "stowage.admin"))
+    };
+    let before = admin().await;
+    assert!(before.0 && before.1.is_some(), "who names no tokens has one");
+    let auth = json!({"tokensSecretRef": {"name": "demo-tokens"}});
+    ns.patch::<Store>("demo", json!({"spec": {"auth": auth}})).await;
+    wait_for_reason::<Store>(&ns, "demo", "SecretMissing").await;
+    operator.rest().await;
+    assert_eq!(admin().await, before, "the pod that runs goes on with it");
+    ns.create_secret("demo-tokens", &[("admin", "change-me-0123456789abcdef")]).await;
+    eventually("it is gone with its Secret", admin, |now| *now == (false, None)).await;
 }
 
 #[tokio::test]

@@ -4,10 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use stowage_config::{InvalidToken, Token};
-
-/// The most bytes of a token's file: far above any grant.
-const FILE_BYTES_MAX: u64 = 64 << 10;
+use stowage_config::{InvalidToken, TOKEN_DOCUMENT_BYTES_MAX, Token};
 
 /// Why the tokens of a directory cannot be used. No variant carries any of a token.
 #[derive(Debug, thiserror::Error)]
@@ -19,12 +16,6 @@ pub(super) enum TokensError {
         path: PathBuf,
         /// What the system says.
         source: io::Error,
-    },
-    /// A file is too large to be a token.
-    #[error("auth.tokensDir: {name} is larger than {FILE_BYTES_MAX} bytes, which no token is")]
-    TooLarge {
-        /// The token's name.
-        name: String,
     },
     /// A file holds no token.
     #[error("auth.tokensDir: the token {name}: {source}")]
@@ -56,13 +47,12 @@ pub(super) fn read(dir: &Path) -> Result<Vec<(String, Token)>, TokensError> {
         if name.starts_with('.') || !is_file {
             continue;
         }
-        let mut text = String::new();
-        let mut file = File::open(&path).map_err(failed(&path))?.take(FILE_BYTES_MAX + 1);
-        file.read_to_string(&mut text).map_err(failed(&path))?;
-        if text.len() as u64 > FILE_BYTES_MAX {
-            return Err(TokensError::TooLarge { name });
-        }
-        let token = Token::parse(&text)
+        let mut bytes = Vec::new();
+        // One more than a token may have tells that it is too large.
+        let most = TOKEN_DOCUMENT_BYTES_MAX as u64 + 1;
+        let mut file = File::open(&path).map_err(failed(&path))?.take(most);
+        file.read_to_end(&mut bytes).map_err(failed(&path))?;
+        let token = Token::read(&bytes)
             .map_err(|source| TokensError::Invalid { name: name.clone(), source })?;
         tokens.push((name, token));
     }
@@ -92,11 +82,13 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_by_name_and_without_the_token() {
-        let table: [(&[u8], &str); 4] = [
+        let large = [b'a'; TOKEN_DOCUMENT_BYTES_MAX + 1];
+        let table: [(&[u8], &str); 5] = [
             (b"", "empty"),
             (b"hunter2", "shorter"),
             (b"{\"token\":\"hunter2-0123456789\",\"x\":1}", "JSON object"),
             (b"hunter2-\xff-0123456789", "UTF-8"),
+            (&large, "larger"),
         ];
         for (text, expected) in table {
             let dir = tempfile::tempdir().unwrap();

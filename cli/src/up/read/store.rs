@@ -44,7 +44,7 @@ pub(super) fn plan(
         namespaces: tenants
             .map(|namespace| NamespacePlan {
                 name: namespace.name_any(),
-                contract: namespace.spec.contract.into(),
+                contract: namespace.spec.contract,
                 subject: namespace.served_name(),
                 access: namespace.spec.access,
             })

@@ -6,6 +6,7 @@ pub(crate) mod http;
 pub(crate) mod kubectl;
 pub(crate) mod namespace;
 pub(crate) mod node;
+pub(crate) mod pages;
 pub(crate) mod release;
 pub(crate) mod ssh;
 pub(crate) mod stores;

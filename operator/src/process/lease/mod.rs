@@ -11,6 +11,8 @@ pub use record::Spans;
 use record::{Sighting, Step, held, vacated};
 use tokio_util::sync::CancellationToken;
 
+use crate::kubernetes::in_words;
+
 /// A candidate for one Lease.
 pub struct Candidate {
     api: Api<Lease>,
@@ -21,15 +23,28 @@ pub struct Candidate {
     renewed: Option<Instant>,
 }
 
-/// The leader has not been able to renew in time: somebody else may lead by now.
+/// The leader leads no more, or may not.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "the Lease {lease} could not be renewed for {seconds} s, so another operator may lead: this \
-     one stops"
-)]
-pub struct Lost {
-    lease: String,
-    seconds: u64,
+pub enum Lost {
+    /// It has not been able to renew in time: somebody else may lead by now.
+    #[error(
+        "the Lease {lease} could not be renewed for {seconds} s, so another operator may lead: \
+         this one stops"
+    )]
+    NotRenewed {
+        /// The Lease.
+        lease: String,
+        /// How long.
+        seconds: u64,
+    },
+    /// Another one has it.
+    #[error("the Lease {lease} was taken by {holder}, so that one leads: this one stops")]
+    Taken {
+        /// The Lease.
+        lease: String,
+        /// Who has it now.
+        holder: String,
+    },
 }
 
 impl Candidate {
@@ -55,7 +70,9 @@ impl Candidate {
                     return true;
                 }
                 Ok(false) => {}
-                Err(error) => tracing::warn!(%error, lease = self.name, "no Lease yet"),
+                Err(error) => {
+                    tracing::warn!(error = in_words(&error), lease = self.name, "no Lease yet")
+                }
             }
             tokio::select! {
                 () = shutdown.cancelled() => return false,
@@ -78,10 +95,12 @@ impl Candidate {
             }
             let left = self.spans.renew_deadline.saturating_sub(since.elapsed());
             match tokio::time::timeout(left, self.attempt()).await {
-                Ok(Ok(false)) if !self.leads() => return Err(self.lost()),
+                Ok(Ok(false)) if !self.leads() => return Err(self.taken()),
                 // Renewed; or the record was edited at that moment, which the next look sorts out.
                 Ok(Ok(_)) => continue,
-                Ok(Err(error)) => tracing::warn!(%error, lease = self.name, "not renewed"),
+                Ok(Err(error)) => {
+                    tracing::warn!(error = in_words(&error), lease = self.name, "not renewed")
+                }
                 Err(_) => {}
             }
             if since.elapsed() >= self.spans.renew_deadline {
@@ -101,7 +120,9 @@ impl Candidate {
         let lease = Lease { spec: Some(spec), ..lease };
         match self.api.replace(&self.name, &PostParams::default(), &lease).await {
             Ok(_) => tracing::info!(lease = self.name, "released"),
-            Err(error) => tracing::warn!(%error, lease = self.name, "not released"),
+            Err(error) => {
+                tracing::warn!(error = in_words(&error), lease = self.name, "not released")
+            }
         }
     }
 
@@ -110,7 +131,13 @@ impl Candidate {
     }
 
     fn lost(&self) -> Lost {
-        Lost { lease: self.name.clone(), seconds: self.spans.renew_deadline.as_secs() }
+        let seconds = self.spans.renew_deadline.as_secs();
+        Lost::NotRenewed { lease: self.name.clone(), seconds }
+    }
+
+    fn taken(&self) -> Lost {
+        let holder = self.seen.as_ref().and_then(Sighting::holder).unwrap_or("nobody").to_owned();
+        Lost::Taken { lease: self.name.clone(), holder }
     }
 
     /// One look, and what follows from it; gives whether this candidate leads.

@@ -19,7 +19,7 @@ use crate::options::Options;
 /// What one branch needs in the cluster. Destructured without `..` where it is applied, so that a
 /// new child that nobody applies does not compile.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Children {
+pub(super) struct Resources {
     /// The configuration of its syncs.
     pub config_map: ConfigMap,
     /// Its schedule.
@@ -42,10 +42,10 @@ pub(super) fn build(
     source: &ValidatedSource,
     branch: &ValidatedBranch,
     options: &Options,
-) -> Option<Children> {
+) -> Option<Resources> {
     let plan = branch.plan.as_ref()?;
     let parts = Parts { source, branch, plan, options };
-    Some(Children {
+    Some(Resources {
         config_map: config_map::build(&parts),
         cron_job: cron_job::build(&parts),
         job: branch.request.as_deref().map(|request| job::build(&parts, request)),

@@ -48,7 +48,7 @@ fn rendered(spec: Value) -> Vec<Value> {
     let source = validate(&source(spec), &references(), false);
     let mut objects = Vec::new();
     for branch in &source.branches {
-        let Children { config_map, cron_job, job } = build(&source, branch, &options()).unwrap();
+        let Resources { config_map, cron_job, job } = build(&source, branch, &options()).unwrap();
         objects.extend([json!(config_map), json!(cron_job), json!(job)]);
     }
     objects

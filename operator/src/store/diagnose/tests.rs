@@ -43,6 +43,19 @@ fn event(kind: &str, severity: &str, reason: &str, message: &str) -> Value {
     })
 }
 
+/// A server whose start is over.
+fn up(since: &str) -> Value {
+    let mut pod = container(json!({"running": {"startedAt": since}}), json!({}));
+    pod["status"]["containerStatuses"][0]["started"] = json!(true);
+    pod
+}
+
+fn unhealthy(message: &str, time: &str) -> Value {
+    let mut event = event("Pod", "Warning", "Unhealthy", message);
+    event["lastTimestamp"] = json!(time);
+    event
+}
+
 #[test]
 fn what_stands_in_the_way_is_told_with_what_is_known_of_it() {
     let bound = || claim("Bound");
@@ -166,6 +179,46 @@ fn what_stands_in_the_way_is_told_with_what_is_known_of_it() {
             container(json!({"running": {}}), crash(0, "Completed", json!(null))),
             bound(),
             vec![event("Pod", "Warning", "FailedMount", "of an hour ago")],
+            Reconciling,
+            "Starting",
+            "is starting",
+        ),
+        (
+            "a server that hangs",
+            up("2026-01-01T00:00:00Z"),
+            bound(),
+            vec![unhealthy("Readiness probe failed: deadline exceeded", "2026-01-01T00:01:00Z")],
+            Reconciling,
+            "NotAnswering",
+            "Readiness probe failed: deadline exceeded.",
+        ),
+        (
+            "a server that hangs and ended badly before",
+            {
+                let mut pod = up("2026-01-01T00:00:00Z");
+                pod["status"]["containerStatuses"][0]["lastState"] = crash(64, "Error", json!("x"));
+                pod
+            },
+            bound(),
+            vec![unhealthy("Liveness probe failed: timeout", "2026-01-01T00:01:00Z")],
+            Reconciling,
+            "NotAnswering",
+            "Liveness probe failed: timeout.",
+        ),
+        (
+            "a server that hung before it was started anew",
+            up("2026-01-01T00:02:00Z"),
+            bound(),
+            vec![unhealthy("Liveness probe failed: timeout", "2026-01-01T00:01:00Z")],
+            Reconciling,
+            "Starting",
+            "is starting",
+        ),
+        (
+            "a server that took its time to start",
+            up("2026-01-01T00:00:00Z"),
+            bound(),
+            vec![unhealthy("Startup probe failed: refused", "2026-01-01T00:00:01Z")],
             Reconciling,
             "Starting",
             "is starting",

@@ -6,9 +6,10 @@ use std::process::{Command, Stdio};
 
 use kube::{Api, Client};
 use stowage_e2e::{ControlPlane, ToolSet};
+use stowage_operator::Context;
 use tokio::sync::OnceCell;
 
-use super::Operator;
+use super::operator::{Operator, options};
 
 /// The operator's user in tests.
 pub(crate) const OPERATOR_USER: &str = "system:serviceaccount:stowage-system:stowage";
@@ -52,6 +53,11 @@ impl TestNamespace {
         K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
     {
         Api::namespaced(self.admin.clone(), &self.name)
+    }
+
+    /// What a reconcile has at hand, as the administrator.
+    pub(crate) fn context(&self) -> Context {
+        Context::new(self.admin.clone(), options(&self.name))
     }
 
     /// Runs the operator in it, as its service account.

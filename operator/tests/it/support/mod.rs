@@ -4,6 +4,7 @@ mod cluster;
 mod loose;
 mod objects;
 mod operator;
+mod requests;
 mod sources;
 mod stores;
 mod wait;

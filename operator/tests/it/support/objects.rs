@@ -1,36 +1,15 @@
 //! Short ways to make, change and look at objects.
 
-use std::fmt::Debug;
-
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, Resource};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+pub(crate) use stowage_operator::kubernetes::Child as Object;
+
 use super::TestNamespace;
-
-/// An object of the API server as the tests handle it.
-pub(crate) trait Object:
-    Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-    + Clone
-    + Debug
-    + Serialize
-    + DeserializeOwned
-{
-}
-
-impl<K> Object for K where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-        + Clone
-        + Debug
-        + Serialize
-        + DeserializeOwned
-{
-}
 
 impl TestNamespace {
     /// Makes an object of what a person would write, without `apiVersion` and `kind`.

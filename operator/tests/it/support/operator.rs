@@ -1,14 +1,16 @@
 //! The controllers in this process, and every request that they make.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kube::Config;
-use kube::client::{Body, ClientBuilder};
+use kube::client::ClientBuilder;
 use stowage_operator::{Context, Options, Scope, run_controllers};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tower::util::MapRequestLayer;
+
+use super::requests::Requests;
 
 pub(crate) const SIDECAR_IMAGE: &str = "stowage.test/stowage-sidecar:1";
 pub(crate) const SYNC_IMAGE: &str = "stowage.test/stowage-sync:1";
@@ -17,13 +19,12 @@ pub(crate) const SYNC_IMAGE: &str = "stowage.test/stowage-sync:1";
 const QUIET: Duration = Duration::from_millis(1500);
 const PATIENCE: Duration = Duration::from_secs(45);
 
-type Requests = Arc<Mutex<Vec<(Instant, String)>>>;
-
 /// A running operator; ends when it is dropped.
 pub(crate) struct Operator {
     shutdown: CancellationToken,
     task: Option<JoinHandle<()>>,
     requests: Requests,
+    context: Arc<Context>,
 }
 
 impl Operator {
@@ -50,17 +51,11 @@ impl Operator {
         R: Future<Output = ()> + Send + 'static,
     {
         let requests = Requests::default();
-        let log = Arc::clone(&requests);
-        let layer = MapRequestLayer::new(move |request: http::Request<Body>| {
-            let line = format!("{} {}", request.method(), request.uri());
-            log.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), line));
-            request
-        });
-        let client = ClientBuilder::try_from(config).unwrap().with_layer(&layer).build();
+        let client = ClientBuilder::try_from(config).unwrap().with_layer(&requests).build();
         let context = Arc::new(Context::new(client, options(namespace)));
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(run(context, shutdown.clone()));
-        Self { shutdown, task: Some(task), requests }
+        let task = tokio::spawn(run(Arc::clone(&context), shutdown.clone()));
+        Self { shutdown, task: Some(task), requests, context }
     }
 
     /// Ends it as SIGTERM would, and waits for that.
@@ -82,14 +77,14 @@ impl Operator {
     pub(crate) async fn rest(&self) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let last = self.lock().last().map(|(at, _)| *at);
+            let last = self.requests.lock().last().map(|asked| asked.at);
             if last.is_some_and(|last| last.elapsed() > QUIET) {
                 return;
             }
             assert!(
                 Instant::now() < deadline,
                 "expected that the operator comes to rest; its last requests: {:#?}",
-                self.lock().iter().rev().take(30).collect::<Vec<_>>()
+                self.requests.lock().iter().rev().take(30).collect::<Vec<_>>()
             );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -97,18 +92,24 @@ impl Operator {
 
     /// Every request since its start that was meant to change something.
     pub(crate) fn writes(&self) -> Vec<String> {
-        let requests = self.lock();
-        let writes = requests.iter().map(|(_, line)| line.clone());
-        writes.filter(|line| !line.starts_with("GET ")).collect()
+        let requests = self.requests.lock();
+        let writes = requests.iter().filter(|asked| asked.writes());
+        writes.map(|asked| asked.line.clone()).collect()
+    }
+
+    /// How many of them succeeded, by the resource in the URL.
+    pub(crate) fn written(&self) -> BTreeMap<String, usize> {
+        self.requests.written()
+    }
+
+    /// The process's metrics, as they are read.
+    pub(crate) fn metrics(&self) -> String {
+        self.context.metrics.encode().unwrap()
     }
 
     /// How many requests it has made, watches among them.
     pub(crate) fn request_count(&self) -> usize {
-        self.lock().len()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Instant, String)>> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+        self.requests.lock().len()
     }
 }
 
@@ -121,7 +122,8 @@ impl Drop for Operator {
     }
 }
 
-fn options(namespace: &str) -> Options {
+/// What whoever installs the operator decides.
+pub(super) fn options(namespace: &str) -> Options {
     Options {
         scope: Scope::Namespaces(vec![namespace.to_owned()]),
         sidecar_image: SIDECAR_IMAGE.into(),
