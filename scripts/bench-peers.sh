@@ -14,7 +14,7 @@ go_flags=(-trimpath -ldflags "-s -w")
 export CGO_ENABLED=0 GOFLAGS="-buildvcs=false -mod=readonly"
 unset GOOS GOARCH
 
-hash=$({ cat "$0" e2e/tools/go.{mod,sum} bench/peers/go.{mod,sum} && go env GOVERSION GOARCH; } | sha256sum | cut -c1-16)
+hash=$({ cat scripts/bench-peers.sh e2e/tools/go.{mod,sum} bench/peers/go.{mod,sum} && go env GOVERSION GOARCH; } | sha256sum | cut -c1-16)
 cache=${STOWAGE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stowage}
 peers=$cache/bench-peers-$hash
 
@@ -36,7 +36,7 @@ unpack() {
     echo "apt-get knows no package for: $*" >&2
     return 1
   fi
-  (cd "$into" && apt-get download "${names[@]}" >/dev/null)
+  (cd "$into" && apt-get -o APT::Sandbox::User=root download "${names[@]}" >/dev/null)
   for package in "$into"/*.deb; do
     dpkg-deb --extract "$package" "$into"
     rm "$package"

