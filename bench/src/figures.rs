@@ -14,9 +14,9 @@ pub(crate) struct Figures {
     pub(crate) server_us: f64,
     /// CPU time of the load generator for an operation, where it was not the server itself.
     pub(crate) generator_us: f64,
-    /// Bytes that the server caused to be sent to the disk for an operation.
-    pub(crate) written: f64,
-    /// Flushes of the whole disk for an operation.
+    /// Bytes that the disk wrote for an operation.
+    pub(crate) written: Option<f64>,
+    /// Flushes of the disk for an operation.
     pub(crate) flushes: Option<f64>,
     /// Lost races for an operation.
     pub(crate) lost: f64,
@@ -47,8 +47,8 @@ impl Figures {
             p99_ms: at(0.99),
             server_us: used.server.as_secs_f64() * 1e6 / done,
             generator_us: used.generator.as_secs_f64() * 1e6 / done,
-            written: used.written as f64 / done,
-            flushes: used.flushes.map(|flushes| flushes as f64 / done),
+            written: used.disk.map(|disk| disk.written as f64 / done),
+            flushes: used.disk.map(|disk| disk.flushes as f64 / done),
             lost: measured.lost as f64 / done,
         }
     }
@@ -60,7 +60,7 @@ impl Figures {
             Figure::P99 => self.p99_ms,
             Figure::ServerCpu => self.server_us,
             Figure::GeneratorCpu => self.generator_us,
-            Figure::Written => self.written,
+            Figure::Written => return self.written,
             Figure::Flushes => return self.flushes,
             Figure::Lost => self.lost,
         })

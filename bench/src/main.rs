@@ -27,6 +27,7 @@ use crate::load::stowage::Read;
 use crate::report::{plot, table};
 use crate::rows::{documents, patch, replay, small};
 use crate::scratch::Scratch;
+use crate::servers::sidecar::AccessLog;
 use crate::servers::{Places, Server};
 use crate::settings::Settings;
 
@@ -105,7 +106,7 @@ fn measure(
     scratch: &Scratch,
     report: &mut Report,
 ) -> Result<()> {
-    let start = |name: &str| servers::sidecar(places, &places.directory(name)?);
+    let start = |name: &str| servers::sidecar(places, &places.directory(name)?, AccessLog::Off);
     if settings.has("put") || settings.has("swap") || settings.has("get") {
         let ours = start("stowage")?;
         report.say(&sizes(places, &ours)?)?;
@@ -149,16 +150,17 @@ fn documents_of_1_kb(
     }
     if settings.has("get") {
         let most = small::CLIENTS[small::CLIENTS.len() - 1];
-        small::prepare_reads(ours, most)?;
-        let nginx = servers::nginx(places, most)?;
+        let logging = servers::sidecar(places, &places.directory("logging")?, AccessLog::On)?;
+        let servers = small::Readers { ours, logging, nginx: servers::nginx(places, most)? };
+        small::prepare_reads(&servers, most)?;
         let mut outcomes = Vec::new();
         for clients in small::CLIENTS {
-            outcomes.push(small::get(Read::Whole, clients, ours, &nginx, settings, scratch)?);
+            outcomes.push(small::get(Read::Whole, clients, &servers, settings, scratch)?);
             report.contest(&outcomes[outcomes.len() - 1])?;
         }
         report.columns.push(("reads of 1 KB from memory", outcomes));
         let not_modified =
-            small::get(Read::NotModified, small::CLIENTS_USUAL, ours, &nginx, settings, scratch)?;
+            small::get(Read::NotModified, small::CLIENTS_USUAL, &servers, settings, scratch)?;
         report.contest(&not_modified)?;
     }
     Ok(())

@@ -14,10 +14,21 @@ pub(crate) struct Usage {
     pub(crate) server: Duration,
     /// The same of this process.
     pub(crate) generator: Duration,
-    /// Bytes that the server's processes caused to be sent to the disk.
+    /// `None` where the file system is on no disk of its own.
+    pub(crate) disk: Option<DiskUsage>,
+}
+
+/// What a disk did, whoever asked for it.
+///
+/// The kernel's count for a process (`write_bytes` in `/proc/PID/io`) is of no use here: where the
+/// page cache holds large folios, each change of a few bytes counts as the whole folio, 2 MiB of a
+/// preallocated file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct DiskUsage {
+    /// Bytes written.
     pub(crate) written: u64,
-    /// Flushes of the disk's cache, whoever asked for them; `None` where the disk counts none.
-    pub(crate) flushes: Option<u64>,
+    /// Flushes of its cache.
+    pub(crate) flushes: u64,
 }
 
 impl Usage {
@@ -26,8 +37,10 @@ impl Usage {
         Self {
             server: self.server.saturating_sub(before.server),
             generator: self.generator.saturating_sub(before.generator),
-            written: self.written.saturating_sub(before.written),
-            flushes: self.flushes.zip(before.flushes).map(|(now, then)| now.saturating_sub(then)),
+            disk: self.disk.zip(before.disk).map(|(now, then)| DiskUsage {
+                written: now.written.saturating_sub(then.written),
+                flushes: now.flushes.saturating_sub(then.flushes),
+            }),
         }
     }
 }
@@ -37,11 +50,10 @@ impl Usage {
 /// # Errors
 /// The process is gone.
 pub(crate) fn usage(pid: u32, disk: Option<&Path>) -> Result<Usage> {
-    let mut sum =
-        Usage { generator: cpu("self")?, flushes: disk.and_then(flushes), ..Usage::default() };
+    let generator = cpu("self")?;
+    let mut sum = Usage { generator, disk: disk.and_then(disk_usage), ..Usage::default() };
     for pid in family(pid)? {
         sum.server += cpu(&pid.to_string())?;
-        sum.written += field(&read_to_string(format!("/proc/{pid}/io"))?, "write_bytes:")?;
     }
     Ok(sum)
 }
@@ -94,9 +106,11 @@ pub(crate) fn disk_of(path: &Path) -> Option<PathBuf> {
     Some(disk.join("stat"))
 }
 
-/// Documentation/admin-guide/iostats.rst of the kernel: field 16.
-fn flushes(disk: &Path) -> Option<u64> {
-    read_to_string(disk).ok()?.split_whitespace().nth(15)?.parse().ok()
+/// Documentation/admin-guide/iostats.rst of the kernel: fields 7, in sectors of 512 bytes, and 16.
+fn disk_usage(disk: &Path) -> Option<DiskUsage> {
+    let text = read_to_string(disk).ok()?;
+    let field = |number: usize| text.split_whitespace().nth(number - 1)?.parse::<u64>().ok();
+    Some(DiskUsage { written: field(7)? * 512, flushes: field(16)? })
 }
 
 #[cfg(test)]

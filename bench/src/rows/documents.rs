@@ -11,6 +11,7 @@ use crate::engine::{Child, Task};
 use crate::figures::median;
 use crate::load::payload::{DOCUMENT_BYTES, Document};
 use crate::scratch::Scratch;
+use crate::servers::sidecar::AccessLog;
 use crate::servers::{Places, sidecar};
 use crate::settings::Settings;
 use crate::usage::resident_bytes;
@@ -69,7 +70,7 @@ pub(crate) fn documents(
 /// The seconds until a server is ready, and its memory then, in bytes.
 fn start(places: &Places, directory: &Path) -> Result<(f64, f64)> {
     let began = Instant::now();
-    let server = sidecar(places, directory)?;
+    let server = sidecar(places, directory, AccessLog::Off)?;
     let seconds = began.elapsed().as_secs_f64();
     Ok((seconds, resident_bytes(server.pid())? as f64))
 }

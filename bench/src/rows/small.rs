@@ -124,11 +124,22 @@ pub(crate) fn swap(
     hold(title, CLIENTS_USUAL, contenders, settings, scratch)
 }
 
+/// The servers that are read from.
+pub(crate) struct Readers<'a> {
+    pub(crate) ours: &'a Server,
+    /// Ours with its access log.
+    pub(crate) logging: Server,
+    pub(crate) nginx: Server,
+}
+
 /// Writes the documents that are read.
-pub(crate) fn prepare_reads(ours: &Server, clients: usize) -> Result<()> {
-    let client = |n| Box::new(stowage::Writer::new(&own(n))) as Box<dyn Client>;
-    let clients = (0..clients).map(client).collect();
-    drive(Load { address: ours.address(), clients, length: Length::Operations(1) }, || Ok(()))?;
+pub(crate) fn prepare_reads(servers: &Readers<'_>, clients: usize) -> Result<()> {
+    for server in [servers.ours, &servers.logging] {
+        let client = |n| Box::new(stowage::Writer::new(&own(n))) as Box<dyn Client>;
+        let clients = (0..clients).map(client).collect();
+        let length = Length::Operations(1);
+        drive(Load { address: server.address(), clients, length }, || Ok(()))?;
+    }
     Ok(())
 }
 
@@ -136,8 +147,7 @@ pub(crate) fn prepare_reads(ours: &Server, clients: usize) -> Result<()> {
 pub(crate) fn get(
     read: Read,
     clients: usize,
-    ours: &Server,
-    nginx: &Server,
+    servers: &Readers<'_>,
     settings: &Settings,
     scratch: &Scratch,
 ) -> Result<Outcome> {
@@ -152,7 +162,12 @@ pub(crate) fn get(
     };
     let document = move |n| stowage::Reader::new(&stowage::path(&own(n)), read);
     let file = move |n| stowage::Reader::new(&format!("/{n}.json"), read);
-    let contenders =
-        vec![load(name, ours, document, vec![]), load("nginx static file", nginx, file, goals)];
+    let mut contenders = vec![
+        load(name, servers.ours, document, vec![]),
+        load("nginx static file", &servers.nginx, file, goals),
+    ];
+    if clients == CLIENTS_USUAL {
+        contenders.push(load("stowage with its access log", &servers.logging, document, vec![]));
+    }
     hold(title.into(), clients, contenders, settings, scratch)
 }

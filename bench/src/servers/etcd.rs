@@ -35,7 +35,7 @@ pub(crate) fn etcd(places: &Places) -> Result<Server> {
         "10000",
     ];
     let log = directory.join("log");
-    Server::start(&places.peer("etcd"), &arguments, &log, || is_healthy(client).then_some(client))
+    Server::start(places.peer("etcd", &arguments), &log, || is_healthy(client).then_some(client))
 }
 
 /// Whether it has a leader: it listens before.

@@ -42,8 +42,10 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    fn peer(&self, program: &str) -> PathBuf {
-        self.peers.join("bin").join(program)
+    fn peer(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = command(&self.peers.join("bin").join(program));
+        command.args(arguments);
+        command
     }
 
     /// A new directory below the scratch directory.
@@ -67,23 +69,18 @@ impl Server {
     /// # Errors
     /// It does not start, ends, or has no address within a minute.
     fn start(
-        program: &Path,
-        arguments: &[&str],
+        mut command: Command,
         log: &Path,
         address: impl Fn() -> Option<SocketAddr>,
     ) -> Result<Self> {
-        let shown = program.display();
         let output = File::create(log)?;
-        let mut child = Command::new("setpriv")
-            // It ends with the benchmark, whatever becomes of that.
-            .args(["--pdeathsig", "TERM", "--"])
-            .arg(program)
-            .args(arguments)
+        let shown = log.display();
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
-            .with_context(|| format!("cannot start {shown}"))?;
+            .context("cannot start setpriv, which is in util-linux")?;
         let deadline = Instant::now() + START_MAX;
         loop {
             if let Some(address) = address() {
@@ -91,12 +88,13 @@ impl Server {
             }
             if let Some(status) = child.try_wait()? {
                 let said = std::fs::read_to_string(log).unwrap_or_default();
-                bail!("{shown} ended with {status}: {}", said.trim());
+                bail!("a server ended with {status} and said in {shown}: {}", said.trim());
             }
             if Instant::now() > deadline {
                 // The error is the lateness, whether it can be ended or not.
                 let _ = (child.kill(), child.wait());
-                bail!("{shown} does not answer within {} s", START_MAX.as_secs());
+                let seconds = START_MAX.as_secs();
+                bail!("a server does not answer within {seconds} s; it writes to {shown}");
             }
             sleep(LOOK);
         }
@@ -142,6 +140,13 @@ impl Drop for Server {
         // What cannot be ended ends with this process.
         let _ = self.end();
     }
+}
+
+/// A program that ends with this one, whatever becomes of that.
+fn command(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "--"]).arg(program);
+    command
 }
 
 /// An address that nobody listens at.

@@ -16,5 +16,5 @@ pub(crate) fn nats(places: &Places) -> Result<Server> {
     std::fs::write(&config, settings)?;
     let log = directory.join("log");
     let arguments = ["--config", text(&config)?];
-    Server::start(&places.peer("nats-server"), &arguments, &log, || listening(address))
+    Server::start(places.peer("nats-server", &arguments), &log, || listening(address))
 }

@@ -38,5 +38,5 @@ pub(crate) fn nginx(places: &Places, files: usize) -> Result<Server> {
     let log = directory.join("log");
     let error_log = directory.join("error.log");
     let arguments = ["-p", text(&directory)?, "-c", text(&config)?, "-e", text(&error_log)?];
-    Server::start(&places.peer("nginx"), &arguments, &log, || listening(address))
+    Server::start(places.peer("nginx", &arguments), &log, || listening(address))
 }

@@ -23,5 +23,5 @@ pub(crate) fn redis(places: &Places) -> Result<Server> {
         "",
     ];
     let log = directory.join("log");
-    Server::start(&places.peer("redis-server"), &arguments, &log, || listening(address))
+    Server::start(places.peer("redis-server", &arguments), &log, || listening(address))
 }

@@ -1,18 +1,27 @@
-//! `stowage-sidecar` on a volume, with its defaults.
+//! `stowage-sidecar` on a volume, with its defaults but for the access log.
 
 use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Places, Server, text};
+use super::{Places, Server, command};
 use crate::load::stowage::TOKEN;
+
+/// Whether each request is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AccessLog {
+    /// As its peers are measured.
+    Off,
+    /// As it is by default, to a file.
+    On,
+}
 
 /// Starts it on `{directory}/data`; the directory may have been served before.
 ///
 /// # Errors
 /// It does not start, or is not ready within a minute.
-pub(crate) fn sidecar(places: &Places, directory: &Path) -> Result<Server> {
+pub(crate) fn sidecar(places: &Places, directory: &Path, access_log: AccessLog) -> Result<Server> {
     let tokens = directory.join("tokens");
     let (config, ready) = (directory.join("config.json"), directory.join("ready.json"));
     std::fs::create_dir_all(&tokens)?;
@@ -29,12 +38,16 @@ pub(crate) fn sidecar(places: &Places, directory: &Path) -> Result<Server> {
         "auth": {"tokensDir": tokens},
     });
     std::fs::write(&config, settings.to_string())?;
-    Server::start(
-        &places.binaries.join("stowage-sidecar"),
-        &["serve", "--config", text(&config)?, "--ready-file", text(&ready)?],
-        &directory.join("log"),
-        || address(&ready),
-    )
+    let mut command = command(&places.binaries.join("stowage-sidecar"));
+    command.arg("serve").arg("--config").arg(&config).arg("--ready-file").arg(&ready);
+    command.env(
+        "RUST_LOG",
+        match access_log {
+            AccessLog::Off => "warn",
+            AccessLog::On => "info",
+        },
+    );
+    Server::start(command, &directory.join("log"), || address(&ready))
 }
 
 fn address(ready: &Path) -> Option<SocketAddr> {
