@@ -158,11 +158,11 @@ rbac: ## Write docs/rbac.md from the chart
 	STOWAGE_WRITE_RBAC_PAGE=1 cargo test --quiet --package stowage-e2e --test chart rights::
 
 .PHONY: bench
-bench: ## Measure a release build: latencies beside a bare fdatasync, memory, sizes
-	@scripts/need.sh cargo cc
+bench: ## Measure a release build beside Redis, etcd, NATS and nginx; see docs/benchmarks.md
+	@scripts/need.sh cargo cc go flock setpriv
 	@$(OWN)
 	@cargo build --quiet --release --package stowage --package stowage-sidecar --package stowage-bench
-	@"$(CARGO_TARGET_DIR)/release/stowage-bench" "$(CARGO_TARGET_DIR)/release"
+	@scripts/bench.sh "$(CARGO_TARGET_DIR)/release"
 
 .PHONY: clean
 clean: ## Remove what was built and cached

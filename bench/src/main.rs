@@ -1,71 +1,183 @@
-//! `stowage-bench DIR`: measures the release binaries in DIR and prints one table.
+//! `stowage-bench BINARIES PEERS`: measures the release binaries in one directory beside the
+//! programs in another one (`scripts/bench-peers.sh`), and prints one table.
 //!
-//! Every figure of a write stands beside a bare 1 KB append with `fdatasync` on the same file
-//! system in the same run, so that it can be read as a ratio: absolute times move with the
-//! machine.
+//! Absolute figures move with the machine; what is to be read are the ratios of one run.
+//! `docs/benchmarks.md` says how.
 
+mod bare;
+mod contest;
+mod engine;
+mod figures;
 mod load;
-mod peer;
-mod server;
+mod report;
+mod rows;
+mod scratch;
+mod servers;
+mod settings;
+mod usage;
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::load::{Figures, Work};
-use crate::server::Server;
+use crate::contest::Outcome;
+use crate::load::stowage::Read;
+use crate::report::{plot, table};
+use crate::rows::{documents, patch, replay, small};
+use crate::scratch::Scratch;
+use crate::servers::sidecar::AccessLog;
+use crate::servers::{Places, Server};
+use crate::settings::Settings;
 
-/// How long each row is measured.
-const ROW: Duration = Duration::from_secs(5);
-/// How many clients each row has.
-const CLIENTS: [usize; 2] = [1, 64];
+const USAGE: &str = "usage: stowage-bench BINARIES PEERS, two directories; see docs/benchmarks.md";
 
-#[tokio::main]
-async fn main() -> Result<()> {
-    let binaries: PathBuf = std::env::args_os()
-        .nth(1)
-        .context("say where the release binaries are: stowage-bench target/release")?
-        .into();
-    let scratch = tempfile::tempdir_in(".").context("cannot make a scratch directory here")?;
-    let bare = peer::append_fdatasync(scratch.path(), ROW)?;
-    let server = Server::start(&binaries.join("stowage-sidecar"), scratch.path()).await?;
-    let memory_at_rest_kib = server.resident_kib()?;
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let first = arguments.next().context(USAGE)?;
+    if first == engine::CHILD {
+        return engine::run(arguments);
+    }
+    let peers = arguments.next().context(USAGE)?;
+    let settings = Settings::read(|name| std::env::var(name).ok())?;
+    std::fs::create_dir_all(&settings.directory)
+        .with_context(|| format!("BENCH_DIR: cannot make {}", settings.directory.display()))?;
+    let scratch = Scratch::below(&settings.directory)?;
+    let places = Places {
+        binaries: absolute(&first)?,
+        peers: absolute(&peers)?,
+        scratch: scratch.path().into(),
+    };
+    let mut report = Report::new(&settings.directory)?;
+    measure(&places, &settings, &scratch, &mut report)?;
+    report.end()
+}
 
-    println!(
-        "{:<42} {:>9} {:>9} {:>9} {:>8}",
-        "1 KB documents", "p50 ms", "p99 ms", "ops/s", "x bare"
+fn absolute(path: &str) -> Result<PathBuf> {
+    std::fs::canonicalize(path).with_context(|| format!("there is no {path}"))
+}
+
+/// What is said while it is measured, and kept.
+struct Report {
+    directory: PathBuf,
+    file: File,
+    columns: Vec<(&'static str, Vec<Outcome>)>,
+}
+
+impl Report {
+    fn new(directory: &Path) -> Result<Self> {
+        let file = File::create(directory.join("table.txt"))?;
+        let mut report = Self { directory: directory.into(), file, columns: Vec::new() };
+        report.say(&(table::head() + "\n"))?;
+        Ok(report)
+    }
+
+    fn say(&mut self, text: &str) -> Result<()> {
+        print!("{text}");
+        std::io::stdout().flush()?;
+        Ok(self.file.write_all(text.as_bytes())?)
+    }
+
+    fn contest(&mut self, outcome: &Outcome) -> Result<()> {
+        self.say(&table::contest(outcome))
+    }
+
+    fn end(mut self) -> Result<()> {
+        self.say("\nNot measured: the upload of archives, which is not served yet.\n")?;
+        if self.columns.is_empty() {
+            return Ok(());
+        }
+        let path = self.directory.join("plot.svg");
+        let columns: Vec<_> =
+            self.columns.iter().map(|(title, outcomes)| (*title, outcomes.as_slice())).collect();
+        std::fs::write(&path, plot::svg(&columns))?;
+        println!(
+            "The table is in {0}/table.txt, the plot in {0}/plot.svg.",
+            self.directory.display()
+        );
+        Ok(())
+    }
+}
+
+fn measure(
+    places: &Places,
+    settings: &Settings,
+    scratch: &Scratch,
+    report: &mut Report,
+) -> Result<()> {
+    let start = |name: &str| servers::sidecar(places, &places.directory(name)?, AccessLog::Off);
+    if settings.has("put") || settings.has("swap") || settings.has("get") {
+        let ours = start("stowage")?;
+        report.say(&sizes(places, &ours)?)?;
+        documents_of_1_kb(places, settings, scratch, report, &ours)?;
+    }
+    if settings.has("patch") {
+        let ours = start("patch")?;
+        report.contest(&patch::patch(&ours, settings, scratch)?)?;
+    }
+    if settings.has("replay") {
+        let facts = replay::replay(places, settings, scratch)?;
+        report.say(&table::facts("start on a journal, as a killed server leaves it", &facts))?;
+    }
+    if settings.has("documents") {
+        let facts = documents::documents(places, settings, scratch)?;
+        report.say(&table::facts("a large store of documents of 1 KB", &facts))?;
+    }
+    Ok(())
+}
+
+fn documents_of_1_kb(
+    places: &Places,
+    settings: &Settings,
+    scratch: &Scratch,
+    report: &mut Report,
+    ours: &Server,
+) -> Result<()> {
+    if settings.has("put") || settings.has("swap") {
+        let peers = small::Writers::start(places)?;
+        if settings.has("put") {
+            let mut outcomes = Vec::new();
+            for clients in small::CLIENTS {
+                outcomes.push(small::put(clients, ours, &peers, settings, scratch)?);
+                report.contest(&outcomes[outcomes.len() - 1])?;
+            }
+            report.columns.push(("durable writes of 1 KB", outcomes));
+        }
+        if settings.has("swap") {
+            report.contest(&small::swap(ours, &peers, settings, scratch)?)?;
+        }
+    }
+    if settings.has("get") {
+        let most = small::CLIENTS[small::CLIENTS.len() - 1];
+        let logging = servers::sidecar(places, &places.directory("logging")?, AccessLog::On)?;
+        let servers = small::Readers { ours, logging, nginx: servers::nginx(places, most)? };
+        small::prepare_reads(&servers, most)?;
+        let mut outcomes = Vec::new();
+        for clients in small::CLIENTS {
+            outcomes.push(small::get(Read::Whole, clients, &servers, settings, scratch)?);
+            report.contest(&outcomes[outcomes.len() - 1])?;
+        }
+        report.columns.push(("reads of 1 KB from memory", outcomes));
+        let not_modified =
+            small::get(Read::NotModified, small::CLIENTS_USUAL, &servers, settings, scratch)?;
+        report.contest(&not_modified)?;
+    }
+    Ok(())
+}
+
+/// What a server takes before anybody asks it for anything.
+fn sizes(places: &Places, ours: &Server) -> Result<String> {
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let mut text = format!(
+        "\nstowage-sidecar at rest: {:.1} MiB resident;",
+        mib(usage::resident_bytes(ours.pid())?)
     );
-    print_row("bare append + fdatasync", 1, &bare, &bare);
-    for clients in CLIENTS {
-        let put = load::run(server.address(), Work::Put, clients, ROW).await?;
-        print_row("durable PUT, a document a client", clients, &put, &bare);
-    }
-    for clients in CLIENTS {
-        let get = load::run(server.address(), Work::Get, clients, ROW).await?;
-        print_row("GET", clients, &get, &bare);
-    }
-    println!();
-    println!("sidecar, resident at rest   {:>8.1} MiB", memory_at_rest_kib as f64 / 1024.0);
-    println!("sidecar, resident after     {:>8.1} MiB", server.resident_kib()? as f64 / 1024.0);
     for name in ["stowage-sidecar", "stowage"] {
-        println!("{name:<27} {:>8.1} MiB on disk", size_mib(&binaries.join(name))?);
+        let path = places.binaries.join(name);
+        let bytes =
+            std::fs::metadata(&path).with_context(|| format!("no {}", path.display()))?.len();
+        text += &format!(" {name} {:.1} MiB on disk;", mib(bytes));
     }
-    server.stop().await
-}
-
-fn print_row(what: &str, clients: usize, figures: &Figures, bare: &Figures) {
-    let label = format!("{what}, {clients} client{}", if clients == 1 { "" } else { "s" });
-    println!(
-        "{label:<42} {:>9.3} {:>9.3} {:>9.0} {:>8.2}",
-        figures.p50.as_secs_f64() * 1e3,
-        figures.p99.as_secs_f64() * 1e3,
-        figures.per_second,
-        figures.per_second / bare.per_second,
-    );
-}
-
-fn size_mib(path: &Path) -> Result<f64> {
-    let bytes = std::fs::metadata(path).with_context(|| format!("no {}", path.display()))?.len();
-    Ok(bytes as f64 / f64::from(1 << 20))
+    Ok(text.trim_end_matches(';').to_owned() + "\n")
 }

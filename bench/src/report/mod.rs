@@ -1,0 +1,4 @@
+//! What a person reads: one table, and one plot.
+
+pub(crate) mod plot;
+pub(crate) mod table;
