@@ -10,6 +10,7 @@ mod deletion;
 mod dereference;
 mod diagnose;
 mod files;
+mod foreign_tokens;
 pub mod names;
 mod status;
 mod tokens;
@@ -202,7 +203,7 @@ async fn converge(
     // old ones.
     resources.server_tokens.metadata.uid =
         found.server_tokens.as_ref().and_then(|secret| secret.metadata.uid.clone());
-    let applied = match apply::apply(context, &validated, resources).await {
+    let mut applied = match apply::apply(context, &validated, resources).await {
         Ok(applied) => applied,
         Err(error) => {
             let finding = match validate::claim_taken(store, &error) {
@@ -211,6 +212,11 @@ async fn converge(
             };
             return Ok(blocked(store, finding));
         }
+    };
+    let live = applied.server_tokens;
+    applied.server_tokens = match foreign_tokens::take_out(context, store, &tokens, live).await {
+        Ok(amended) => amended,
+        Err(error) => return Ok(blocked(store, refused(error)?)),
     };
     let stateful_set = match &applied.stateful_set {
         Ok(stateful_set) => stateful_set,
