@@ -7,24 +7,34 @@ Every right of the operator. docs/rbac.md is made from it (`make rbac`), and a t
 - apiGroups: [stowage.dev]
   resources: [stores, storenamespaces, runtimeconfigsources]
   verbs: [get, list, watch]
+# The finalizer of a Store that takes its volume along. It stands in no part of its own, so this is
+# the whole Store.
+- apiGroups: [stowage.dev]
+  resources: [stores]
+  verbs: [patch]
 - apiGroups: [stowage.dev]
   resources: [stores/status, storenamespaces/status, runtimeconfigsources/status]
   verbs: [get, patch]
-# Where the API server checks it, an owner reference that blocks deletion takes this right.
+# Where the API server checks it, an owner reference that blocks deletion takes this right. A
+# finalizer does not: it is written by a patch of the Store.
 - apiGroups: [stowage.dev]
   resources: [stores/finalizers, storenamespaces/finalizers, runtimeconfigsources/finalizers]
   verbs: [update]
+# Never deleted by the operator: owner references do it, or a person.
 - apiGroups: [apps]
   resources: [statefulsets]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [""]
+  resources: [services, serviceaccounts]
+  verbs: [get, list, watch, create, patch]
 # Secrets: the tokens and credentials that resources name, and those that the operator makes.
 - apiGroups: [""]
-  resources: [services, configmaps, secrets]
+  resources: [configmaps, secrets]
   verbs: [get, list, watch, create, patch, delete]
-# Never deleted by the operator: owner references do it, or a person.
+# Deleted with a Store whose deletionPolicy says so.
 - apiGroups: [""]
-  resources: [persistentvolumeclaims, serviceaccounts]
-  verbs: [get, list, watch, create, patch]
+  resources: [persistentvolumeclaims]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [batch]
   resources: [jobs, cronjobs]
   verbs: [get, list, watch, create, patch, delete]

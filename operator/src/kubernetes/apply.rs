@@ -268,7 +268,10 @@ fn kind<K: Resource<DynamicType = ()>>() -> String {
     K::kind(&()).into_owned()
 }
 
-fn api_error<K: Resource<DynamicType = ()>>(name: &str, source: kube::Error) -> ApplyError {
+pub(super) fn api_error<K: Resource<DynamicType = ()>>(
+    name: &str,
+    source: kube::Error,
+) -> ApplyError {
     let (kind, name) = (kind::<K>(), name.to_owned());
     match source {
         // Invalid, or forbidden by admission or by rights: the same request would end the same.

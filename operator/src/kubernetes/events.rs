@@ -76,12 +76,24 @@ impl Events {
         match api.create(&PostParams::default(), &event).await {
             Ok(_) => true,
             Err(error) => {
-                let error = in_words(&error);
-                tracing::warn!(error, reason, object = object.name_any(), "an Event is lost");
+                let (lost, object) = (in_words(&error), object.name_any());
+                if namespace_ends(&error) {
+                    tracing::debug!(error = lost, reason, object, "an Event is lost");
+                } else {
+                    tracing::warn!(error = lost, reason, object, "an Event is lost");
+                }
                 false
             }
         }
     }
+}
+
+/// Whether nothing new can be made because the namespace is being deleted: nobody is left to read
+/// an Event in it.
+fn namespace_ends(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 fn shortened(note: &str) -> String {
@@ -98,6 +110,20 @@ fn shortened(note: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_an_event_of_a_namespace_that_ends_is_of_no_interest() {
+        let refused = |cause: &str| {
+            let status = serde_json::json!({
+                "status": "Failure", "reason": "Forbidden", "code": 403, "message": "forbidden",
+                "details": {"causes": [{"reason": cause, "message": "", "field": "x"}]},
+            });
+            kube::Error::Api(Box::new(serde_json::from_value(status).unwrap()))
+        };
+        assert!(namespace_ends(&refused("NamespaceTerminating")));
+        assert!(!namespace_ends(&refused("FieldValueForbidden")));
+        assert!(!namespace_ends(&kube::Error::LinesCodecMaxLineLengthExceeded));
+    }
 
     #[test]
     fn a_long_note_is_cut_between_characters() {

@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::DynamicObject;
+use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{ApplyError, Conditions, in_words, write_status};
+use super::{ApplyError, Conditions, FIELD_MANAGER, FINALIZER, in_words, write_status};
 use crate::context::Context;
 use crate::process::Outcome;
 
@@ -93,6 +93,9 @@ where
         Api::namespaced_with(context.client.clone(), &namespace, &resource);
     let live = api.get_opt(&object.name_any()).await?;
     let Some(live) = live else { return Ok(Action::await_change()) };
+    if live.metadata.deletion_timestamp.is_some() {
+        return let_go::<K>(&api, &live, context).await;
+    }
     let before: Vec<Condition> = live
         .data
         .pointer("/status/conditions")
@@ -106,6 +109,36 @@ where
         let status = json!({"observedGeneration": generation, "conditions": conditions});
         write_status::<K>(context, &live, &status).await?;
     }
+    Ok(Action::await_change())
+}
+
+/// Nobody can say what becomes of the volume of a Store that does not parse, so it stays.
+async fn let_go<K>(
+    api: &Api<DynamicObject>,
+    live: &DynamicObject,
+    context: &Context,
+) -> Result<Action, Failure>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let others: Vec<&String> =
+        live.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER).collect();
+    if others.len() == live.finalizers().len() {
+        return Ok(Action::await_change());
+    }
+    let patch = json!({"metadata": {
+        "uid": live.uid(), "resourceVersion": live.resource_version(), "finalizers": others,
+    }});
+    let parameters =
+        PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    api.patch(&live.name_any(), &parameters, &Patch::Merge(patch)).await?;
+    context.wrote::<K>();
+    tracing::warn!(
+        object = live.name_any(),
+        namespace = live.namespace(),
+        "a resource that does not parse is deleted; a volume of it is kept, whatever its \
+         deletionPolicy"
+    );
     Ok(Action::await_change())
 }
 

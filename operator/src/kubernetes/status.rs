@@ -16,11 +16,18 @@ use crate::context::Context;
 /// # Errors
 /// The API server's.
 pub async fn current<K: Child>(client: &Client, seen: &K) -> Result<Option<K>, kube::Error> {
+    let live = latest(client, seen).await?;
+    Ok(live.filter(|live| live.meta().deletion_timestamp.is_none()))
+}
+
+/// As [`current`], also where it is on its way out.
+///
+/// # Errors
+/// The API server's.
+pub async fn latest<K: Child>(client: &Client, seen: &K) -> Result<Option<K>, kube::Error> {
     let api: Api<K> = Api::namespaced(client.clone(), &seen.namespace().unwrap_or_default());
     let live = api.get_opt(&seen.name_any()).await?;
-    Ok(live.filter(|live| {
-        live.meta().uid == seen.meta().uid && live.meta().deletion_timestamp.is_none()
-    }))
+    Ok(live.filter(|live| live.meta().uid == seen.meta().uid))
 }
 
 /// Writes the whole status of `read`; says whether it was written. What `status` does not say is

@@ -2,11 +2,10 @@
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret};
-use stowage_crds::DeletionPolicy;
 
 use super::build::Resources;
 use super::names;
-use super::validate::{ValidatedStore, Volume};
+use super::validate::ValidatedStore;
 use crate::context::Context;
 use crate::kubernetes::{ApplyError, Children, Finding, Owner};
 
@@ -71,15 +70,8 @@ async fn put_claim(
     store: &ValidatedStore,
     claim: Option<PersistentVolumeClaim>,
 ) -> Result<(Option<PersistentVolumeClaim>, Option<Finding>), ApplyError> {
-    let (Some(claim), Volume::Own { deletion_policy, .. }) = (claim, &store.volume) else {
-        return Ok((None, None));
-    };
-    let reference = store.owner.clone();
-    let owner = match deletion_policy {
-        DeletionPolicy::Retain => Owner::Keeps(reference),
-        DeletionPolicy::Delete => Owner::Controls(reference),
-    };
-    let children = children.of(owner);
+    let Some(claim) = claim else { return Ok((None, None)) };
+    let children = children.of(Owner::Keeps(store.owner.clone()));
     match children.ensure(claim).await {
         Ok(claim) => Ok((Some(claim), None)),
         Err(error @ ApplyError::Refused { .. }) => {

@@ -6,9 +6,11 @@
 mod apply;
 mod build;
 mod claim_holder;
+mod deletion;
 mod dereference;
 mod diagnose;
 mod files;
+mod foreign_tokens;
 pub mod names;
 mod status;
 mod tokens;
@@ -26,14 +28,15 @@ use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::{ObjectRef, Store as Cache};
 use kube::runtime::{Controller, watcher};
 use kube::{Api, ResourceExt};
-use stowage_crds::{Backend, Store, StoreNamespace};
+use stowage_crds::{Backend, Store, StoreNamespace, StoreStatus};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::kubernetes::{
-    Failure, Finding, INSTANCE, current, guarded, in_scope, managed, metadata_in_scope, retry,
-    run_to_end, write_status,
+    ApplyError, Failure, Finding, INSTANCE, guarded, in_scope, latest, managed, metadata_in_scope,
+    retry, run_to_end, write_status,
 };
+use dereference::Dereferenced;
 use diagnose::Evidence;
 use tokens::{Tokens, random_token};
 
@@ -117,27 +120,70 @@ fn uses_claim(store: &Store, name: &str) -> bool {
 }
 
 async fn reconcile(store: Arc<Store>, context: &Context) -> Result<Action, Failure> {
-    let Some(store) = current(&context.client, &*store).await? else {
+    let Some(store) = latest(&context.client, &*store).await? else {
         return Ok(Action::await_change());
     };
-    let (status, finding) = converge(&store, context).await?;
+    if store.metadata.deletion_timestamp.is_some() {
+        return match deletion::release(context, &store).await {
+            Ok(()) => Ok(Action::await_change()),
+            Err(Failure::Apply(error)) => {
+                let (status, finding) = blocked(&store, refused(error)?);
+                tell(&store, &status, &finding, context).await
+            }
+            Err(failure) => Err(failure),
+        };
+    }
+    let found = dereference::dereference(&context.client, &store).await?;
+    let settled = deletion::settle(context, &store, found.claim.as_ref()).await;
+    let (store, (status, finding)) = match settled {
+        Ok(None) => return Ok(Action::await_change()),
+        Ok(Some(settled)) => {
+            let outcome = converge(&settled, &found, context).await?;
+            (settled, outcome)
+        }
+        Err(error) => {
+            let outcome = blocked(&store, refused(error)?);
+            (store, outcome)
+        }
+    };
+    tell(&store, &status, &finding, context).await
+}
+
+/// Writes the status where it differs, then says what changed.
+async fn tell(
+    store: &Store,
+    status: &StoreStatus,
+    finding: &Finding,
+    context: &Context,
+) -> Result<Action, Failure> {
     let before = store.status.clone().unwrap_or_default();
-    if status != before && write_status::<Store>(context, &store, &status).await? {
-        finding.announce(context, &store, &before.conditions).await;
+    if *status != before && write_status::<Store>(context, store, status).await? {
+        finding.announce(context, store, &before.conditions).await;
     }
     Ok(finding.action())
+}
+
+fn blocked(store: &Store, finding: Finding) -> (StoreStatus, Finding) {
+    (status::blocked(store, &finding), finding)
+}
+
+/// What it means that something could not be written.
+///
+/// # Errors
+/// What is to be tried again with nothing changed.
+fn refused(error: ApplyError) -> Result<Finding, Failure> {
+    Finding::of_apply_error(&error).ok_or(Failure::Apply(error))
 }
 
 /// Makes the children what they should be, and says how the Store stands then.
 async fn converge(
     store: &Store,
+    found: &Dereferenced,
     context: &Context,
-) -> Result<(stowage_crds::StoreStatus, Finding), Failure> {
-    let blocked = |finding: Finding| (status::blocked(store, &finding), finding);
-    let found = dereference::dereference(&context.client, store).await?;
-    let validated = match validate::validate(store, &found, &context.options) {
+) -> Result<(StoreStatus, Finding), Failure> {
+    let validated = match validate::validate(store, found, &context.options) {
         Ok(validated) => validated,
-        Err(finding) => return Ok(blocked(finding)),
+        Err(finding) => return Ok(blocked(store, finding)),
     };
     let tokens = Tokens::mint(
         found.server_tokens.as_ref(),
@@ -148,23 +194,32 @@ async fn converge(
     .map_err(Failure::Random)?;
     let mut resources = match build::build(&validated, &tokens) {
         Ok(resources) => resources,
-        Err(error) => return Ok(blocked(Finding::stalled("InvalidSpec", error.to_string()))),
+        Err(error) => {
+            return Ok(blocked(store, Finding::stalled("InvalidSpec", error.to_string())));
+        }
     };
     // A Secret that somebody deletes right now, to have new tokens, must not come back with the
     // old ones.
     resources.server_tokens.metadata.uid =
         found.server_tokens.as_ref().and_then(|secret| secret.metadata.uid.clone());
-    let applied = match apply::apply(context, &validated, resources).await {
+    let mut applied = match apply::apply(context, &validated, resources).await {
         Ok(applied) => applied,
         Err(error) => {
-            let finding = validate::claim_taken(store, &error);
-            let finding = finding.or_else(|| Finding::of_apply_error(&error));
-            return finding.map(blocked).ok_or(Failure::Apply(error));
+            let finding = match validate::claim_taken(store, &error) {
+                Some(finding) => finding,
+                None => refused(error)?,
+            };
+            return Ok(blocked(store, finding));
         }
+    };
+    let live = applied.server_tokens;
+    applied.server_tokens = match foreign_tokens::take_out(context, store, &tokens, live).await {
+        Ok(amended) => amended,
+        Err(error) => return Ok(blocked(store, refused(error)?)),
     };
     let stateful_set = match &applied.stateful_set {
         Ok(stateful_set) => stateful_set,
-        Err(why) => return Ok(blocked(why.clone())),
+        Err(why) => return Ok(blocked(store, why.clone())),
     };
     if let Some(pod) = &found.pod {
         let user_tokens = found.tokens_secret.as_deref();

@@ -11,8 +11,8 @@ use kube::{Resource, ResourceExt};
 use stowage_config::{Access, ByteSize, Contract, Interval, SidecarConfig, TokenGrant};
 use stowage_crds::render::{self, StorePlaces};
 use stowage_crds::{
-    AccessMode, Backend, DeletionPolicy, PodResources, ResourceAmounts, Store, StoreNamespace,
-    TaintEffect, TolerationOperator, VolumeBackend,
+    AccessMode, Backend, PodResources, ResourceAmounts, Store, StoreNamespace, TaintEffect,
+    TolerationOperator, VolumeBackend,
 };
 
 use super::dereference::{Class, Dereferenced};
@@ -72,8 +72,6 @@ pub(crate) enum Volume {
         storage_class: Option<String>,
         /// How it may be mounted.
         access_mode: AccessMode,
-        /// What becomes of it with the Store.
-        deletion_policy: DeletionPolicy,
     },
     /// In a claim of this name that is there.
     Existing(String),
@@ -128,7 +126,7 @@ pub(super) fn validate(
     let Backend::Volume(backend) = &spec.backend;
     let pod_waits = unusable_tokens(store, found).filter(|_| !spec.suspend);
     claim::is_free(store, found)?;
-    let (volume, shortfall) = volume(store, backend, found)?;
+    let (volume, shortfall) = volume(backend, found)?;
     Ok(ValidatedStore {
         namespace: store.namespace().unwrap_or_default(),
         owner,
@@ -177,7 +175,6 @@ fn kept_tokens(found: &Dereferenced, users_are_unusable: bool) -> Vec<String> {
 }
 
 fn volume(
-    store: &Store,
     backend: &VolumeBackend,
     found: &Dereferenced,
 ) -> Result<(Volume, Option<Finding>), Finding> {
@@ -214,13 +211,7 @@ fn volume(
     let claim::Kept { storage_class, access_mode, shortfall: differs } =
         claim::kept(backend, found.claim.as_ref());
     let shortfall = differs.or(shortfall);
-    let own = Volume::Own {
-        size,
-        storage_class,
-        access_mode,
-        deletion_policy: store.spec.deletion_policy,
-    };
-    Ok((own, shortfall))
+    Ok((Volume::Own { size, storage_class, access_mode }, shortfall))
 }
 
 /// How much the claim is to ask for: never less than it does, for the API server refuses that, and

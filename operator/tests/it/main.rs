@@ -13,6 +13,7 @@ mod source_reasons;
 mod status;
 mod store;
 mod store_conditions;
+mod store_deletion;
 mod store_tokens;
 mod store_volume;
 mod support;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
 use stowage_crds::{RuntimeConfigSource, Store, StoreNamespace};
 
@@ -74,6 +75,10 @@ async fn every_write_is_counted_by_the_kind_of_its_object() {
     ns.create_secret("demo-tokens", &[("admin", "change-me-0123456789abcdef")]).await;
     let tokens = json!({"spec": {"auth": {"tokensSecretRef": {"name": "demo-tokens"}}}});
     ns.patch::<Store>("demo", tokens).await;
+    // What is written in part only: a Store's finalizer, and a Secret that somebody added to.
+    ns.patch::<Store>("demo", json!({"spec": {"deletionPolicy": "Delete"}})).await;
+    let foreign = json!({"stringData": {"junk": "x"}});
+    ns.patch::<Secret>("demo-server-tokens", foreign).await;
     operator.rest().await;
 
     let deleted: Vec<String> =

@@ -80,6 +80,37 @@ async fn tokens_are_made_once_and_follow_the_namespaces() {
     operator.stop().await;
 }
 
+/// One value that is no token would keep every later change from the server.
+#[tokio::test]
+async fn what_somebody_else_puts_among_the_tokens_is_taken_out_and_told() {
+    let ns = TestNamespace::new("tokens").await;
+    let operator = ns.operator();
+    a_store(&ns, "demo").await;
+    wait_for_reason::<Store>(&ns, "demo", "VolumePending").await;
+    let before = server_tokens(&ns).await;
+    let theirs = json!({"stringData": {"junk": "x", "theirs": "change-me-0123456789abcdef"}});
+    ns.patch::<Secret>("demo-server-tokens", theirs).await;
+    eventually(
+        "the operator's own are left",
+        async || ns.get::<Secret>("demo-server-tokens").await.data.unwrap_or_default(),
+        |data| data.keys().eq(before.keys()),
+    )
+    .await;
+    for (key, token) in server_tokens(&ns).await {
+        assert_eq!(token.value, before[&key].value, "{key} stays the same");
+    }
+    operator.rest().await;
+    let events = ns.events_about("Store", "demo").await;
+    let told: Vec<&String> =
+        events.iter().filter(|event| event.starts_with("ForeignTokens: ")).collect();
+    assert_eq!(told.len(), 1, "{events:#?}");
+    assert!(told[0].contains("junk, theirs") && told[0].contains("tokensSecretRef"), "{told:?}");
+    assert!(!told[0].contains("change-me"), "{told:?}");
+    let another = ns.operator();
+    another.rest().await;
+    assert_eq!(another.writes(), Vec::<String>::new(), "there is nothing left to take out");
+}
+
 #[tokio::test]
 async fn the_admin_secret_is_a_binding_and_goes_when_the_user_has_tokens() {
     let ns = TestNamespace::new("tokens").await;

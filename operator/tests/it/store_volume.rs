@@ -116,28 +116,6 @@ async fn a_retained_volume_that_is_larger_keeps_its_size() {
     assert_eq!(status.backend.unwrap().capacity.as_deref(), Some("5Gi"), "the status says so");
 }
 
-#[tokio::test]
-async fn the_deletion_policy_decides_who_owns_the_volume() {
-    let ns = TestNamespace::new("policy").await;
-    let _operator = ns.operator();
-    let volume = json!({"volume": {"size": "1Gi"}});
-    let spec = json!({"spec": {"backend": volume, "deletionPolicy": "Delete"}});
-    let store: Store = ns.create("demo", spec).await;
-    let claim = eventually_some("the claim is there", async || {
-        ns.find::<PersistentVolumeClaim>("demo-data").await
-    })
-    .await;
-    let owners = claim.metadata.owner_references.unwrap();
-    assert_eq!(Some(&owners[0].uid), store.metadata.uid.as_ref());
-    ns.patch::<Store>("demo", json!({"spec": {"deletionPolicy": "Retain"}})).await;
-    eventually(
-        "it is let go",
-        async || ns.get::<PersistentVolumeClaim>("demo-data").await.metadata.owner_references,
-        Option::is_none,
-    )
-    .await;
-}
-
 /// The server's lock would end one of the two, over and over, and a restart decides which.
 #[tokio::test]
 async fn two_stores_do_not_write_one_volume() {

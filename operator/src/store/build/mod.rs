@@ -20,6 +20,7 @@ use super::tokens::Tokens;
 use super::validate::ValidatedStore;
 use crate::kubernetes::{COMPONENT_STORE, labels};
 
+pub(super) use claim::STORE_UID;
 pub(super) use pod_template::CONTAINER;
 
 /// Everything that a Store is made of.

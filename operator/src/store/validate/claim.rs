@@ -2,10 +2,11 @@
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::{Resource, ResourceExt};
-use stowage_crds::{AccessMode, Store, VolumeBackend};
+use stowage_crds::{AccessMode, Backend, Store, VolumeBackend};
 
 use super::Dereferenced;
 use crate::kubernetes::{ApplyError, FIELD_MANAGER, Finding, INSTANCE, MANAGED_BY};
+use crate::store::build::STORE_UID;
 
 /// # Errors
 /// The finding that says why the claim is not to be used, or not to be relied on. Nothing is
@@ -28,15 +29,14 @@ fn in_use(claim: &PersistentVolumeClaim, found: &Dereferenced) -> Option<Finding
     ))
 }
 
-/// Deleted by hand while its pod serves, which keeps it for now. One that an earlier Store of this
-/// name leaves behind is on its way out as well, and is simply waited for.
+/// Deleted by hand while its pod serves, which keeps it for now. One that goes with an earlier Store
+/// of this name is simply waited for.
 fn deleted(store: &Store, claim: &PersistentVolumeClaim, found: &Dereferenced) -> Option<Finding> {
     claim.metadata.deletion_timestamp.as_ref()?;
     found.pod.as_ref().filter(|pod| pod.metadata.deletion_timestamp.is_none())?;
-    let mut owners = claim.owner_references().iter();
-    if owners.any(|owner| {
-        owner.controller == Some(true) && Some(&owner.uid) != store.meta().uid.as_ref()
-    }) {
+    let Backend::Volume(volume) = &store.spec.backend;
+    let last = claim.annotations().get(STORE_UID);
+    if volume.existing_claim.is_none() && last.is_some() && last != store.meta().uid.as_ref() {
         return None;
     }
     let name = claim.name_any();

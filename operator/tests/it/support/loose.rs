@@ -61,7 +61,8 @@ impl TestNamespace {
         object
     }
 
-    fn loose<K: Object>(&self) -> Api<DynamicObject> {
+    /// Objects that may not parse.
+    pub(crate) fn loose<K: Object>(&self) -> Api<DynamicObject> {
         let resource = ApiResource::erase::<K>(&());
         Api::namespaced_with(self.admin.clone(), &self.name, &resource)
     }
