@@ -33,6 +33,9 @@ use crate::settings::Settings;
 
 const USAGE: &str = "usage: stowage-bench BINARIES PEERS, two directories; see docs/benchmarks.md";
 
+/// The plot's file in `BENCH_DIR`.
+const PLOT: &str = "plot.svg";
+
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let first = arguments.next().context(USAGE)?;
@@ -68,6 +71,11 @@ struct Report {
 impl Report {
     fn new(directory: &Path) -> Result<Self> {
         let file = File::create(directory.join("table.txt"))?;
+        // Not one of another run beside this run's table.
+        match std::fs::remove_file(directory.join(PLOT)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
         let mut report = Self { directory: directory.into(), file, columns: Vec::new() };
         report.say(&(table::head() + "\n"))?;
         Ok(report)
@@ -88,7 +96,7 @@ impl Report {
         if self.columns.is_empty() {
             return Ok(());
         }
-        let path = self.directory.join("plot.svg");
+        let path = self.directory.join(PLOT);
         let columns: Vec<_> =
             self.columns.iter().map(|(title, outcomes)| (*title, outcomes.as_slice())).collect();
         std::fs::write(&path, plot::svg(&columns))?;

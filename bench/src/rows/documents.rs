@@ -1,6 +1,6 @@
 //! A store of very many documents.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -46,9 +46,10 @@ pub(crate) fn documents(
     let at_rest = median(resident).context("no round")? - resident_empty;
 
     let held = count.min(HELD_MAX);
-    let child = Child::start(&Task::HoldDocuments { data, count: held })?;
+    let child = Child::start(&Task::HoldDocuments { data: data.clone(), count: held })?;
     let growth: f64 = child.said.parse().context("no growth was said")?;
     child.kill()?;
+    remove(&data.join("run-stores"), count)?;
     let seconds = median(starts).context("no round")?;
     Ok(vec![
         Fact::new(format!("start on {count} documents"), seconds, "s", Some(AtMost(5.0))),
@@ -60,7 +61,7 @@ pub(crate) fn documents(
         ),
         Fact::new(
             format!("memory for each of {held} documents held, beyond its bytes"),
-            growth / held as f64 - DOCUMENT_BYTES as f64,
+            growth - DOCUMENT_BYTES as f64,
             "bytes",
             Some(AtMost(200.0)),
         ),
@@ -80,7 +81,20 @@ fn write(directory: &Path, count: u64) -> Result<()> {
     std::fs::create_dir_all(directory)?;
     let mut document = Document::new();
     for number in 0..count {
-        std::fs::write(directory.join(format!("d{number}.json")), document.next())?;
+        std::fs::write(file(directory, number), document.next())?;
     }
     Ok(())
+}
+
+/// In the order in which they were made: in that of the directory, as whoever removes a tree
+/// comes upon them, it takes a file system minutes.
+fn remove(directory: &Path, count: u64) -> Result<()> {
+    for number in 0..count {
+        std::fs::remove_file(file(directory, number))?;
+    }
+    Ok(())
+}
+
+fn file(directory: &Path, number: u64) -> PathBuf {
+    directory.join(format!("d{number}.json"))
 }
