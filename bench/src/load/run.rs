@@ -63,13 +63,6 @@ struct Driver {
     connections: Vec<Connection>,
 }
 
-/// What is known of the operations of one client.
-#[derive(Clone, Copy)]
-struct Operation {
-    began: Instant,
-    is_under_way: bool,
-}
-
 impl Driver {
     fn new(address: SocketAddr, clients: Vec<Box<dyn Client>>) -> Result<Self> {
         let poll = Poll::new()?;
@@ -121,82 +114,141 @@ impl Driver {
     }
 
     fn begin<T>(&mut self, length: Length, observe: impl Fn() -> Result<T>) -> Result<Measured<T>> {
-        let mut latencies = Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3)?;
-        let (mut done, mut lost) = (0, 0);
-        let (warm_up, span, mut unstarted) = match length {
-            Length::Span(span) => (span / 10, Some(span), u64::MAX),
-            Length::Operations(count) => (Duration::ZERO, None, count),
+        let mut window = Window::open(length, &observe)?;
+        let mut tally = Tally::new()?;
+        let mut unstarted = match length {
+            Length::Span(_) => u64::MAX,
+            Length::Operations(count) => count,
         };
-        let mut before = if span.is_none() { Some(observe()?) } else { None };
-        let mut counts_from = Instant::now() + warm_up;
-        let mut until = span.map(|span| counts_from + span);
         let mut under_way = 0_u64;
-        let idle = Operation { began: Instant::now(), is_under_way: false };
-        let mut operations = vec![idle; self.connections.len()];
-        for (connection, operation) in self.connections.iter_mut().zip(&mut operations) {
-            if unstarted == 0 {
-                break;
+        // Since when each client's operation is under way; `None` where it has none.
+        let mut began = vec![None; self.connections.len()];
+        for (connection, began) in self.connections.iter_mut().zip(&mut began) {
+            if unstarted > 0 {
+                unstarted -= 1;
+                under_way += 1;
+                *began = Some(Instant::now());
+                connection.send()?;
             }
-            unstarted -= 1;
-            under_way += 1;
-            *operation = Operation { began: Instant::now(), is_under_way: true };
-            connection.send()?;
         }
-        let mut ended = None;
         while under_way > 0 {
-            let next = if before.is_none() { Some(counts_from) } else { until };
-            self.wait(next.filter(|_| ended.is_none()))?;
-            let now = Instant::now();
-            if before.is_none() && now >= counts_from {
-                before = Some(observe()?);
-                // From here, so that a late start does not shorten the span.
-                counts_from = Instant::now();
-                until = span.map(|span| counts_from + span);
-            }
-            if ended.is_none() && until.is_some_and(|until| now >= until) {
-                ended = Some((now - counts_from, observe()?));
-                unstarted = 0;
-            }
-            let counts = before.is_some() && ended.is_none();
+            self.wait(window.next())?;
+            window.advance(&observe)?;
             for event in &self.events {
                 let index = event.token().0;
-                let (connection, operation) =
-                    (&mut self.connections[index], &mut operations[index]);
+                let connection = &mut self.connections[index];
                 connection.flush()?;
-                if !operation.is_under_way {
-                    continue;
+                let Some(since) = began[index] else { continue };
+                let Some(step) = connection.receive()? else { continue };
+                let now = Instant::now();
+                if window.counts() {
+                    tally.take(step, now - since)?;
                 }
-                match connection.receive()? {
-                    None => continue,
-                    Some(Step::Next) => {}
-                    Some(Step::Lost) => lost += u64::from(counts),
-                    Some(Step::Done) => {
-                        let now = Instant::now();
-                        if counts {
-                            done += 1;
-                            let latency = now - operation.began;
-                            latencies.saturating_record(u64::try_from(latency.as_nanos())?);
-                        }
-                        operation.began = now;
-                        operation.is_under_way = unstarted > 0;
-                        unstarted = unstarted.saturating_sub(1);
-                    }
-                }
-                // A read-modify-write that keeps losing does not outlast the run.
-                if !operation.is_under_way || ended.is_some() {
-                    operation.is_under_way = false;
+                // After the end, a read-modify-write that keeps losing is not waited for.
+                let goes_on = !window.has_ended() && (step != Step::Done || unstarted > 0);
+                if !goes_on {
+                    began[index] = None;
                     under_way -= 1;
                     continue;
+                }
+                if step == Step::Done {
+                    unstarted -= 1;
+                    began[index] = Some(now);
                 }
                 connection.send()?;
             }
         }
-        let (elapsed, after) = match ended {
-            Some(ended) => ended,
-            None => (counts_from.elapsed(), observe()?),
-        };
-        let before = before.context("the run ended before it began")?;
+        let Tally { done, lost, latencies } = tally;
+        let (elapsed, before, after) = window.close(&observe)?;
         Ok(Measured { done, lost, latencies, elapsed, before, after })
+    }
+}
+
+/// What was counted.
+struct Tally {
+    done: u64,
+    lost: u64,
+    latencies: Histogram<u64>,
+}
+
+impl Tally {
+    fn new() -> Result<Self> {
+        let latencies = Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3)?;
+        Ok(Self { done: 0, lost: 0, latencies })
+    }
+
+    /// `taken` is the time since the operation began.
+    fn take(&mut self, step: Step, taken: Duration) -> Result<()> {
+        match step {
+            Step::Next => {}
+            Step::Lost => self.lost += 1,
+            Step::Done => {
+                self.done += 1;
+                self.latencies.saturating_record(u64::try_from(taken.as_nanos())?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The time in which what is done counts: after the warm-up, until the span is over.
+struct Window<T> {
+    /// `None` where operations are counted, and the window stays open.
+    span: Option<Duration>,
+    from: Instant,
+    before: Option<T>,
+    ended: Option<(Duration, T)>,
+}
+
+impl<T> Window<T> {
+    fn open(length: Length, observe: impl Fn() -> Result<T>) -> Result<Self> {
+        let (span, warm_up, before) = match length {
+            Length::Span(span) => (Some(span), span / 10, None),
+            Length::Operations(_) => (None, Duration::ZERO, Some(observe()?)),
+        };
+        Ok(Self { span, from: Instant::now() + warm_up, before, ended: None })
+    }
+
+    /// When there is something to do here.
+    fn next(&self) -> Option<Instant> {
+        match (&self.before, &self.ended) {
+            (None, _) => Some(self.from),
+            (Some(_), None) => self.span.map(|span| self.from + span),
+            (Some(_), Some(_)) => None,
+        }
+    }
+
+    fn advance(&mut self, observe: impl Fn() -> Result<T>) -> Result<()> {
+        let now = Instant::now();
+        if self.next().is_none_or(|next| now < next) {
+            return Ok(());
+        }
+        if self.before.is_none() {
+            self.before = Some(observe()?);
+            // Anew, so that a late beginning does not shorten the span.
+            self.from = Instant::now();
+        } else {
+            self.ended = Some((now - self.from, observe()?));
+        }
+        Ok(())
+    }
+
+    fn counts(&self) -> bool {
+        self.before.is_some() && self.ended.is_none()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// How long it was open, and what was observed when it opened and when it closed.
+    fn close(self, observe: impl Fn() -> Result<T>) -> Result<(Duration, T, T)> {
+        let before = self.before.context("the run ended before it began")?;
+        let (elapsed, after) = match self.ended {
+            Some(ended) => ended,
+            None => (self.from.elapsed(), observe()?),
+        };
+        Ok((elapsed, before, after))
     }
 }
 
@@ -230,6 +282,8 @@ mod tests {
     }
 
     fn serve_connection(mut stream: TcpStream, answer: Answer, count: &AtomicU64) {
+        // Or the second piece of an answer waits for the first one to be acknowledged.
+        stream.set_nodelay(true).unwrap();
         let mut input = Vec::new();
         let mut piece = [0; 4096];
         while let Ok(bytes @ 1..) = stream.read(&mut piece) {
