@@ -1,8 +1,14 @@
 //! The one thread that writes the journal. It takes everything that waits, writes it in one
 //! piece, syncs once, and answers all.
+//!
+//! Those who were just answered are likely to write again, and a sync costs much the same for one
+//! as for many. So it waits for half of those who were under way before, but no longer than a sync
+//! takes; where there is one client, it never waits.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
+use super::cache::Entry;
 use super::engine::Engine;
 use super::state::Item;
 use crate::StoreError;
@@ -13,6 +19,9 @@ use crate::journal::segments::Segment;
 /// A buffer that one large write has made is not kept.
 const BUFFER_KEPT: usize = 4 << 20;
 
+/// However slow a disk is, nobody is waited for longer.
+const PATIENCE_MAX: Duration = Duration::from_millis(1);
+
 /// The end of what is durable in the journal, until a confirmation stands there.
 struct Unconfirmed {
     segment: Arc<Segment>,
@@ -20,15 +29,27 @@ struct Unconfirmed {
     next: u64,
 }
 
+/// What the last batch tells about the next.
+struct Pace {
+    /// So many items are worth to begin with.
+    enough: usize,
+    /// For this long they are waited for.
+    patience: Duration,
+}
+
 /// Works until the store is closed or has failed.
 pub(super) fn run(engine: &Engine) {
     let mut buffer = Vec::new();
     let mut unconfirmed = None;
-    while let Some(items) = next(engine, &mut unconfirmed) {
+    let mut pace = Pace { enough: 1, patience: Duration::ZERO };
+    while let Some(items) = next(engine, &mut unconfirmed, &pace) {
+        let (begun, under_way) = (Instant::now(), items.len());
         match write(&items, &mut buffer) {
             Ok(tail) => {
                 unconfirmed = tail.or(unconfirmed);
-                complete(engine, items);
+                pace.patience = begun.elapsed().min(PATIENCE_MAX);
+                let waiting = complete(engine, items);
+                pace.enough = (under_way + waiting).div_ceil(2);
             }
             Err(error) => {
                 engine.fail_io("syncing the journal", &error);
@@ -53,7 +74,12 @@ pub(super) fn finish(engine: &Engine) -> std::io::Result<()> {
 }
 
 /// Waits for work; `None` once there will be none.
-fn next(engine: &Engine, unconfirmed: &mut Option<Unconfirmed>) -> Option<Vec<Item>> {
+fn next(
+    engine: &Engine,
+    unconfirmed: &mut Option<Unconfirmed>,
+    pace: &Pace,
+) -> Option<Vec<Item>> {
+    let deadline = Instant::now() + pace.patience;
     let mut state = engine.lock();
     loop {
         if engine.has_failed() {
@@ -63,8 +89,17 @@ fn next(engine: &Engine, unconfirmed: &mut Option<Unconfirmed>) -> Option<Vec<It
             refuse(engine, items, false);
             return None;
         }
-        if !state.queue.is_empty() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let is_enough = state.queue.len() >= pace.enough || left.is_zero() || state.is_closed;
+        if !state.queue.is_empty() && is_enough {
             return Some(std::mem::take(&mut state.queue));
+        }
+        if !is_enough {
+            state.wake_commits_at = Some(pace.enough);
+            let waited = engine.work.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.wake_commits_at = None;
+            continue;
         }
         if let Some(tail) = unconfirmed.take() {
             drop(state);
@@ -75,9 +110,9 @@ fn next(engine: &Engine, unconfirmed: &mut Option<Unconfirmed>) -> Option<Vec<It
         if state.is_closed {
             return None;
         }
-        state.is_idle = true;
+        state.wake_commits_at = Some(1);
         state = engine.wait(&engine.work, state);
-        state.is_idle = false;
+        state.wake_commits_at = None;
     }
 }
 
@@ -111,30 +146,25 @@ fn write(items: &[Item], buffer: &mut Vec<u8>) -> std::io::Result<Option<Unconfi
     Ok(tail)
 }
 
-/// Makes what is durable visible, then answers.
-fn complete(engine: &Engine, items: Vec<Item>) {
+/// Makes what is durable visible, then answers. Says how many items wait by then.
+///
+/// The lock is taken for each item anew: nobody who decides is to wait for a whole batch.
+fn complete(engine: &Engine, items: Vec<Item>) -> usize {
     let mut answers = Vec::with_capacity(items.len());
-    let mut state = engine.lock();
     for item in items {
         match item {
             Item::Barrier(answer) => answers.push(answer),
             Item::Record { sequence, record, entry, answer, .. } => {
-                state.durable = sequence;
-                if let (Some(entry), Record::Change { path, .. }) = (entry, record) {
-                    if let Some(load) = state.loads.get_mut(&path) {
-                        load.generation += 1;
-                    }
-                    engine.cache.insert(&path, entry.clone());
-                    if let Some(slot) = state.slots.get_mut(&path) {
-                        slot.committed = entry;
-                        slot.committed_at = Some(sequence);
-                    }
-                }
+                // What stood there before is dropped without the lock.
+                let _before = commit(engine, sequence, record, entry);
                 answers.extend(answer);
             }
         }
     }
-    let wakes_checkpoints = state.checkpointer_is_idle || state.checkpoint_is_due(&engine.options);
+    let state = engine.lock();
+    let waiting = state.queue.len();
+    let wakes_checkpoints =
+        state.checkpointer_is_idle || state.checkpoint_is_due(&engine.options);
     drop(state);
     if wakes_checkpoints {
         engine.checkpoint.notify_one();
@@ -143,6 +173,21 @@ fn complete(engine: &Engine, items: Vec<Item>) {
         // Whoever asked may be gone.
         let _ = answer.send(Ok(()));
     }
+    waiting
+}
+
+/// Makes one record visible; gives what stood at its path.
+fn commit(engine: &Engine, sequence: u64, record: Record, entry: Option<Entry>) -> Option<Entry> {
+    let mut state = engine.lock();
+    state.durable = sequence;
+    let (Some(entry), Record::Change { path, .. }) = (entry, record) else { return None };
+    if let Some(load) = state.loads.get_mut(&path) {
+        load.generation += 1;
+    }
+    engine.cache.insert(&path, entry.clone());
+    let slot = state.slots.get_mut(&path)?;
+    slot.committed_at = Some(sequence);
+    Some(std::mem::replace(&mut slot.committed, entry))
 }
 
 /// Answers what will not be done. Of what was being written it is unknown.

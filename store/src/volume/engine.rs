@@ -151,9 +151,9 @@ impl Engine {
         self.room.notify_waiters();
     }
 
-    /// Hands an item to the commit thread.
+    /// Wakes the commit thread, if it waits for no more than there is.
     pub(super) fn wake_commits(&self, state: &State) {
-        if state.is_idle {
+        if state.wake_commits_at.is_some_and(|length| state.queue.len() >= length) {
             self.work.notify_one();
         }
     }

@@ -283,7 +283,7 @@ fn begin(
         is_full: false,
         full_since: None,
         rounds: 0,
-        is_idle: false,
+        wake_commits_at: None,
         checkpointer_is_idle: false,
         is_closed: false,
         commits_ended: false,

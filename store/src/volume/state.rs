@@ -189,8 +189,8 @@ pub(super) struct State {
     pub(super) rounds: u64,
     /// Whether the tree is to be brought up to date now.
     pub(super) checkpoint_now: bool,
-    /// Whether the commit thread waits for work.
-    pub(super) is_idle: bool,
+    /// The length of the queue at which the commit thread is to be woken, where it waits.
+    pub(super) wake_commits_at: Option<usize>,
     /// Whether the checkpoint thread waits for a commit.
     pub(super) checkpointer_is_idle: bool,
     pub(super) is_closed: bool,
