@@ -74,11 +74,7 @@ pub(super) fn finish(engine: &Engine) -> std::io::Result<()> {
 }
 
 /// Waits for work; `None` once there will be none.
-fn next(
-    engine: &Engine,
-    unconfirmed: &mut Option<Unconfirmed>,
-    pace: &Pace,
-) -> Option<Vec<Item>> {
+fn next(engine: &Engine, unconfirmed: &mut Option<Unconfirmed>, pace: &Pace) -> Option<Vec<Item>> {
     let deadline = Instant::now() + pace.patience;
     let mut state = engine.lock();
     loop {
@@ -163,8 +159,7 @@ fn complete(engine: &Engine, items: Vec<Item>) -> usize {
     }
     let state = engine.lock();
     let waiting = state.queue.len();
-    let wakes_checkpoints =
-        state.checkpointer_is_idle || state.checkpoint_is_due(&engine.options);
+    let wakes_checkpoints = state.checkpointer_is_idle || state.checkpoint_is_due(&engine.options);
     drop(state);
     if wakes_checkpoints {
         engine.checkpoint.notify_one();
