@@ -61,6 +61,9 @@ pub(crate) fn bad_escape(what: &str) -> Problem {
 /// Decodes once. `None` for a `%` without two hexadecimal digits and for what is not UTF-8. A `+`
 /// is a plus sign. What a name may hold is the name's own rule.
 pub(crate) fn decode(raw: &str) -> Option<Cow<'_, str>> {
+    if !raw.contains('%') {
+        return Some(raw.into());
+    }
     let digits = |escape: &str| escape.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
     if !raw.split('%').skip(1).all(digits) {
         return None;
