@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use stowage_store::{
-    BackendKind, Edit, Key, MemoryStore, Namespace, NamespaceKey, Object, Patch, Patched,
-    Preconditions, Prefix, Put, Result, Store, StoreError, Updated,
+    Archive, ArchiveInfo, ArchiveKey, BackendKind, Edit, Key, MemoryStore, Name, Namespace,
+    NamespaceKey, Object, Patch, Patched, Preconditions, Prefix, Put, Result, Store, StoreError,
+    Updated, Upload,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -98,6 +99,27 @@ impl Store for Failing {
 
     async fn patch(&self, key: &NamespaceKey, patch: Patch) -> Result<Patched> {
         self.written(self.inner.patch(key, patch).await?)
+    }
+
+    async fn upload(&self, key: &ArchiveKey) -> Result<Box<dyn Upload>> {
+        self.inner.upload(key).await
+    }
+
+    async fn archive(&self, key: &ArchiveKey) -> Result<Option<Archive>> {
+        self.inner.archive(key).await
+    }
+
+    async fn delete_archive(&self, key: &ArchiveKey, preconditions: Preconditions) -> Result<bool> {
+        self.written(self.inner.delete_archive(key, preconditions).await?)
+    }
+
+    async fn archives(
+        &self,
+        site: &Name,
+        after: Option<&ArchiveKey>,
+        limit: usize,
+    ) -> Result<Vec<(ArchiveKey, ArchiveInfo)>> {
+        self.inner.archives(site, after, limit).await
     }
 
     async fn check(&self) -> Result<()> {

@@ -36,6 +36,7 @@
 //! a change, and served.
 
 mod allocate;
+mod archive;
 mod cache;
 mod checkpoint;
 mod commit;
@@ -68,8 +69,8 @@ use self::lock::DirectoryLock;
 pub use self::open::OpenError;
 use crate::disk::{Disk, OsDisk};
 use crate::{
-    BackendKind, Edit, Key, Namespace, NamespaceKey, Object, Patch, Patched, Preconditions, Prefix,
-    Put, Result, Store, StoreError, Updated,
+    Archive, ArchiveInfo, ArchiveKey, BackendKind, Edit, Key, Name, Namespace, NamespaceKey,
+    Object, Patch, Patched, Preconditions, Prefix, Put, Result, Store, StoreError, Updated, Upload,
 };
 
 /// How a [`VolumeStore`] uses the machine.
@@ -172,6 +173,7 @@ impl VolumeStore {
                 if catch_unwind(AssertUnwindSafe(|| work(&engine))).is_err() {
                     engine.fail(DEFECT.into());
                 }
+                engine.finish_archives();
                 drop(held);
             };
             let thread = thread::Builder::new()
@@ -234,6 +236,27 @@ impl Store for VolumeStore {
 
     async fn patch(&self, key: &NamespaceKey, patch: Patch) -> Result<Patched> {
         self.engine.patch(key, &patch).await
+    }
+
+    async fn upload(&self, key: &ArchiveKey) -> Result<Box<dyn Upload>> {
+        archive::begin(&self.engine, key).await
+    }
+
+    async fn archive(&self, key: &ArchiveKey) -> Result<Option<Archive>> {
+        self.engine.archive(key).await
+    }
+
+    async fn delete_archive(&self, key: &ArchiveKey, preconditions: Preconditions) -> Result<bool> {
+        self.engine.delete_archive(key, preconditions).await
+    }
+
+    async fn archives(
+        &self,
+        site: &Name,
+        after: Option<&ArchiveKey>,
+        limit: usize,
+    ) -> Result<Vec<(ArchiveKey, ArchiveInfo)>> {
+        self.engine.archives(site, after, limit).await
     }
 
     async fn check(&self) -> Result<()> {
