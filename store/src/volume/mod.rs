@@ -89,6 +89,9 @@ pub struct VolumeOptions {
     pub dirty_bytes: u64,
     /// For how long a small document may be missing in the tree.
     pub checkpoint_after: Duration,
+    /// The length of the pieces in which an archive is written, in bytes. An upload holds two of
+    /// them in memory.
+    pub archive_piece_bytes: usize,
 }
 
 impl Default for VolumeOptions {
@@ -99,6 +102,7 @@ impl Default for VolumeOptions {
             journal_bytes: 256 << 20,
             dirty_bytes: 64 << 20,
             checkpoint_after: Duration::from_secs(1),
+            archive_piece_bytes: 1 << 20,
         }
     }
 }
@@ -114,6 +118,12 @@ impl VolumeOptions {
         let segment_bytes = segment.next_multiple_of(4096);
         let journal_bytes = self.journal_bytes.min(volume / 8).max(4 * segment_bytes);
         Self { segment_bytes, journal_bytes, ..self.clone() }
+    }
+
+    /// The room on the volume that archives leave free, in bytes: that of the segments which are
+    /// made ahead.
+    fn room_for_journal(&self) -> u64 {
+        self.segment_bytes * state::SPARES as u64
     }
 }
 

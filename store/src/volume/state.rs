@@ -16,7 +16,7 @@ use crate::journal::segments::Segment;
 use crate::revision::Clock;
 
 /// How many segments are kept ready: making one takes as long as filling one at full speed.
-const SPARES: usize = 2;
+pub(super) const SPARES: usize = 2;
 
 /// Where the result of a commit goes.
 pub(super) type Answer = oneshot::Sender<Result<()>>;

@@ -7,6 +7,7 @@ mod contracts;
 #[path = "../support/linearizability.rs"]
 mod linearizability;
 
+mod archives;
 mod clients;
 mod content;
 mod cuts;
@@ -16,6 +17,7 @@ mod full;
 mod known;
 mod lies;
 mod live;
+mod places;
 mod planted;
 mod session;
 mod verify;

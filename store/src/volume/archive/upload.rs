@@ -10,15 +10,13 @@ use tokio::sync::oneshot;
 
 use super::publish::Temporary;
 use super::turns::Permit;
+use crate::disk::DiskFile;
 use crate::volume::blocking;
 use crate::volume::engine::{DEFECT, Engine};
 use crate::{ArchiveKey, Preconditions, Put, Result, StoreError, Upload};
 
-/// The length of a piece. One is collected while one is written.
-const PIECE_BYTES: usize = 1 << 20;
-
-/// So many bytes are written before the disk is made to work on them, in the background.
-const SYNC_BYTES: u64 = 16 << 20;
+/// So many pieces are written before the disk is made to work on them, in the background.
+const SYNC_PIECES: u64 = 16;
 
 /// The outcome of work on another thread.
 type Outcome<T> = oneshot::Receiver<Result<T>>;
@@ -144,8 +142,9 @@ impl Progress {
     }
 
     async fn append(&mut self, engine: &Arc<Engine>, mut bytes: Bytes) -> Result<()> {
+        let piece = engine.options.archive_piece_bytes.max(1);
         while !bytes.is_empty() {
-            if self.collected.len() >= PIECE_BYTES {
+            if self.collected.len() >= piece {
                 if let Some(written) = &mut self.written {
                     let buffer = written.await.unwrap_or_else(|_| Err(stopped()))?;
                     self.written = None;
@@ -154,7 +153,7 @@ impl Progress {
                 self.sync_behind(engine)?;
                 self.write_piece(engine)?;
             }
-            let room = PIECE_BYTES - self.collected.len();
+            let room = piece - self.collected.len();
             self.collected.extend_from_slice(&bytes.split_to(room.min(bytes.len())));
         }
         Ok(())
@@ -163,12 +162,13 @@ impl Progress {
     /// Hands what was collected to the disk.
     fn write_piece(&mut self, engine: &Arc<Engine>) -> Result<()> {
         let permit = Permit::take(engine)?;
-        let next = self.spare.take().unwrap_or_else(|| Vec::with_capacity(PIECE_BYTES));
+        let capacity = self.collected.capacity();
+        let next = self.spare.take().unwrap_or_else(|| Vec::with_capacity(capacity));
         let mut piece = std::mem::replace(&mut self.collected, next);
         let (file, offset) = (Arc::clone(&self.temporary.file), self.temporary.length);
         self.temporary.length += piece.len() as u64;
         self.written = Some(work(move || {
-            let written = file.write_all_at(&piece, offset).map_err(StoreError::from_io);
+            let written = permit.write(&*file, &piece, offset);
             drop(permit);
             piece.clear();
             written.map(|()| piece)
@@ -186,7 +186,8 @@ impl Progress {
             }
             self.synced = None;
         }
-        if self.temporary.length - self.synced_length < SYNC_BYTES {
+        let ahead = engine.options.archive_piece_bytes as u64 * SYNC_PIECES;
+        if self.temporary.length - self.synced_length < ahead {
             return Ok(());
         }
         self.synced_length = self.temporary.length;
@@ -218,7 +219,7 @@ impl Progress {
             .settle()
             .and_then(|()| {
                 let Temporary { file, length, .. } = &mut self.temporary;
-                file.write_all_at(&self.collected, *length).map_err(StoreError::from_io)?;
+                permit.write(&**file, &self.collected, *length)?;
                 *length += self.collected.len() as u64;
                 Ok(())
             })
@@ -241,6 +242,18 @@ impl Progress {
         if permit.disk.remove(path).is_ok() {
             permit.turns.has_removed(path);
         }
+    }
+}
+
+impl Permit {
+    /// Writes a piece, where that leaves room for the journal: what makes room is to go on, and
+    /// an archive is long before it is known whether it fits.
+    fn write(&self, file: &dyn DiskFile, piece: &[u8], offset: u64) -> Result<()> {
+        let left = self.disk.free()?.saturating_sub(piece.len() as u64);
+        if left < self.options.room_for_journal() {
+            return Err(StoreError::OutOfSpace);
+        }
+        file.write_all_at(piece, offset).map_err(StoreError::from_io)
     }
 }
 
