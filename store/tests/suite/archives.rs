@@ -154,7 +154,7 @@ pub(crate) async fn an_upload_is_not_seen_before_it_is_published(store: Arc<dyn 
     let site = site("s");
     let list = || store.archives(&site, None, 10);
     let seen: Vec<_> = list().await.expect("a list").into_iter().map(|(key, _)| key).collect();
-    assert_eq!(seen, [key.clone()]);
+    assert_eq!(seen, std::slice::from_ref(&key));
     drop((abandoned, other));
     assert_eq!(get(&*store, &key).await, Some((old.to_vec(), tag)));
     assert_eq!(list().await.expect("a list").len(), 1);
