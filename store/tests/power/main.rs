@@ -14,6 +14,7 @@ mod cuts;
 mod damage;
 mod disk;
 mod full;
+mod held;
 mod known;
 mod lies;
 mod live;

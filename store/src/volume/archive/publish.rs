@@ -180,3 +180,28 @@ impl Engine {
         blocking(self, move |_| permit.delete(&key, &preconditions)).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::volume::{VolumeOptions, VolumeStore};
+    use crate::{ArchiveKey, Name, NameKind, Preconditions, Store};
+
+    #[tokio::test]
+    async fn the_revision_of_what_was_removed_is_left_behind_whatever_the_clock_says() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = || VolumeStore::open(directory.path(), &VolumeOptions::default()).unwrap();
+        let name = |kind| Name::parse(kind, "a").unwrap();
+        let key = ArchiveKey::new(&name(NameKind::Site), &name(NameKind::Build));
+        for _ in 0..3 {
+            let store = open();
+            let upload = store.upload(&key).await.unwrap();
+            upload.publish(Preconditions::none()).await.unwrap();
+            let revision = store.archive(&key).await.unwrap().unwrap().info.modified;
+            assert!(store.delete_archive(&key, Preconditions::none()).await.unwrap());
+            drop(store);
+            // What the next revision is later than, were the clock set back.
+            let last = open().engine.lock().clock.last();
+            assert!(last >= revision.as_nanosecond(), "{last} is before {revision}");
+        }
+    }
+}
