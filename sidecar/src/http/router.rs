@@ -9,19 +9,20 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use stowage_config::Contract;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::app::App;
 use super::caller::Caller;
 use super::problem::Problem;
-use super::{debug, health, kv, run_store, runtimes};
+use super::{artifacts, debug, health, kv, run_store, runtimes, sites};
 
 /// Every route of the main port.
 pub(crate) fn router(app: Arc<App>) -> Router {
     let run_store = || get(run_store::get).put(run_store::put).delete(run_store::delete);
     let kv = || get(kv::get).patch(kv::patch).delete(kv::delete);
+    let archive = || get(artifacts::get).put(artifacts::put).delete(artifacts::delete);
     let set = get(runtimes::get_set).put(runtimes::put_set).delete(runtimes::delete_set);
 
     Router::new()
@@ -39,6 +40,14 @@ pub(crate) fn router(app: Arc<App>) -> Router {
                 .route("/runtimes", get(runtimes::list))
                 .route("/runtimes/{repo_id}/{branch}", set)
                 .route("/runtimes/{repo_id}/{branch}/{*filepath}", get(runtimes::get_file)),
+        ))
+        .merge(served(
+            Contract::Artifacts,
+            Router::new()
+                .route("/sites/{site}/artifacts/{build}", archive())
+                .route("/artifacts/{site}/{build}", archive())
+                .route("/sites/{site}/logs", post(sites::post_log))
+                .route("/sites/{site}/versions", get(sites::versions)),
         ))
         .route("/health", get(health::get))
         // A client that was given the URL of a document appends the path of the health check; the

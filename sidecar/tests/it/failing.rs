@@ -102,7 +102,9 @@ impl Store for Failing {
     }
 
     async fn upload(&self, key: &ArchiveKey) -> Result<Box<dyn Upload>> {
-        self.inner.upload(key).await
+        let inner = self.inner.upload(key).await?;
+        let forgets = self.forgets.load(Ordering::Relaxed);
+        Ok(if forgets { Box::new(Forgetful(inner)) } else { inner })
     }
 
     async fn archive(&self, key: &ArchiveKey) -> Result<Option<Archive>> {
@@ -139,5 +141,20 @@ impl Store for Failing {
     async fn shutdown(&self) {
         self.closed.store(true, Ordering::Relaxed);
         self.inner.shutdown().await;
+    }
+}
+
+/// An upload that is published and then answered as if its sync had failed.
+struct Forgetful(Box<dyn Upload>);
+
+#[async_trait]
+impl Upload for Forgetful {
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        self.0.write(bytes).await
+    }
+
+    async fn publish(self: Box<Self>, preconditions: Preconditions) -> Result<Put> {
+        self.0.publish(preconditions).await?;
+        Err(StoreError::Indeterminate { reason: "/srv did not sync".into() })
     }
 }
