@@ -52,7 +52,8 @@ pub(crate) fn with_header(mut response: Response, name: HeaderName, value: &str)
     response
 }
 
-fn tagged(status: StatusCode, tag: &EntityTag, body: Body) -> Response {
+/// Any answer that carries a representation's tag.
+pub(crate) fn tagged(status: StatusCode, tag: &EntityTag, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     // What is about to stand there, so that the map does not grow step by step.

@@ -6,6 +6,7 @@ mod contracts;
 #[path = "../../../store/tests/support/linearizability.rs"]
 mod linearizability;
 
+mod artifacts;
 mod auth;
 mod binary;
 mod bodies;
@@ -26,4 +27,6 @@ mod raw;
 mod rows;
 mod run_store;
 mod runtimes;
+mod sites;
 mod sync;
+mod uploads;

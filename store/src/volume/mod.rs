@@ -36,6 +36,7 @@
 //! a change, and served.
 
 mod allocate;
+mod archive;
 mod cache;
 mod checkpoint;
 mod commit;
@@ -68,8 +69,8 @@ use self::lock::DirectoryLock;
 pub use self::open::OpenError;
 use crate::disk::{Disk, OsDisk};
 use crate::{
-    BackendKind, Edit, Key, Namespace, NamespaceKey, Object, Patch, Patched, Preconditions, Prefix,
-    Put, Result, Store, StoreError, Updated,
+    Archive, ArchiveInfo, ArchiveKey, BackendKind, Edit, Key, Name, Namespace, NamespaceKey,
+    Object, Patch, Patched, Preconditions, Prefix, Put, Result, Store, StoreError, Updated, Upload,
 };
 
 /// How a [`VolumeStore`] uses the machine.
@@ -88,6 +89,9 @@ pub struct VolumeOptions {
     pub dirty_bytes: u64,
     /// For how long a small document may be missing in the tree.
     pub checkpoint_after: Duration,
+    /// The length of the pieces in which an archive is written, in bytes. An upload holds two of
+    /// them in memory.
+    pub archive_piece_bytes: usize,
 }
 
 impl Default for VolumeOptions {
@@ -98,6 +102,7 @@ impl Default for VolumeOptions {
             journal_bytes: 256 << 20,
             dirty_bytes: 64 << 20,
             checkpoint_after: Duration::from_secs(1),
+            archive_piece_bytes: 1 << 20,
         }
     }
 }
@@ -113,6 +118,12 @@ impl VolumeOptions {
         let segment_bytes = segment.next_multiple_of(4096);
         let journal_bytes = self.journal_bytes.min(volume / 8).max(4 * segment_bytes);
         Self { segment_bytes, journal_bytes, ..self.clone() }
+    }
+
+    /// The room on the volume that archives leave free, in bytes: that of the segments which are
+    /// made ahead.
+    fn room_for_journal(&self) -> u64 {
+        self.segment_bytes * state::SPARES as u64
     }
 }
 
@@ -172,6 +183,7 @@ impl VolumeStore {
                 if catch_unwind(AssertUnwindSafe(|| work(&engine))).is_err() {
                     engine.fail(DEFECT.into());
                 }
+                engine.finish_archives();
                 drop(held);
             };
             let thread = thread::Builder::new()
@@ -234,6 +246,27 @@ impl Store for VolumeStore {
 
     async fn patch(&self, key: &NamespaceKey, patch: Patch) -> Result<Patched> {
         self.engine.patch(key, &patch).await
+    }
+
+    async fn upload(&self, key: &ArchiveKey) -> Result<Box<dyn Upload>> {
+        archive::begin(&self.engine, key).await
+    }
+
+    async fn archive(&self, key: &ArchiveKey) -> Result<Option<Archive>> {
+        self.engine.archive(key).await
+    }
+
+    async fn delete_archive(&self, key: &ArchiveKey, preconditions: Preconditions) -> Result<bool> {
+        self.engine.delete_archive(key, preconditions).await
+    }
+
+    async fn archives(
+        &self,
+        site: &Name,
+        after: Option<&ArchiveKey>,
+        limit: usize,
+    ) -> Result<Vec<(ArchiveKey, ArchiveInfo)>> {
+        self.engine.archives(site, after, limit).await
     }
 
     async fn check(&self) -> Result<()> {

@@ -111,6 +111,10 @@ impl Disk for RenamesFirst {
     fn size(&self) -> io::Result<u64> {
         self.disk.size()
     }
+
+    fn free(&self) -> io::Result<u64> {
+        self.disk.free()
+    }
 }
 
 #[derive(Debug)]
