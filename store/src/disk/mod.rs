@@ -124,6 +124,12 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// # Errors
     /// As the operating system says.
     fn size(&self) -> io::Result<u64>;
+
+    /// How much of it may still be written, in bytes.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    fn available(&self) -> io::Result<u64>;
 }
 
 /// An open file. It stays what it is, whatever becomes of its name.

@@ -160,6 +160,11 @@ impl Disk for OsDisk {
         let volume = rustix::fs::fstatvfs(&self.root)?;
         Ok(volume.f_blocks.saturating_mul(volume.f_frsize))
     }
+
+    fn available(&self) -> io::Result<u64> {
+        let volume = rustix::fs::fstatvfs(&self.root)?;
+        Ok(volume.f_bavail.saturating_mul(volume.f_frsize))
+    }
 }
 
 /// A file of the operating system.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::namespace_file;
+use super::lock::DirectoryLock;
 use super::open::{self, OpenError};
 use super::tree::Tree;
 use crate::disk::{Disk, OsDisk, split};
@@ -120,7 +121,8 @@ pub fn repair(path: &Path, cut: &Cut) -> Result<String, InspectError> {
     }
 }
 
-fn take(path: &Path) -> Result<(OsDisk, impl Drop), InspectError> {
+/// Takes the lock of a directory that holds a store.
+pub(super) fn take(path: &Path) -> Result<(OsDisk, DirectoryLock), InspectError> {
     if !path.join(".stowage").is_dir() {
         return Err(InspectError::NoStore(path.display().to_string()));
     }

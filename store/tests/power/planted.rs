@@ -111,6 +111,10 @@ impl Disk for RenamesFirst {
     fn size(&self) -> io::Result<u64> {
         self.disk.size()
     }
+
+    fn available(&self) -> io::Result<u64> {
+        self.disk.available()
+    }
 }
 
 #[derive(Debug)]

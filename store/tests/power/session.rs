@@ -25,6 +25,7 @@ pub(crate) fn options(random: &mut Rng) -> VolumeOptions {
         journal_bytes: 1,
         dirty_bytes: [2 << 10, 16 << 10, 1 << 20][random.usize(..3)],
         checkpoint_after: Duration::from_millis([0, 1, 1_000][random.usize(..3)]),
+        ..VolumeOptions::default()
     }
 }
 

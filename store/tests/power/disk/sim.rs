@@ -396,6 +396,14 @@ impl Disk for SimDisk {
         machine.look()?;
         Ok(machine.faults.room_bytes.map_or(SIZE, |bytes| bytes as u64))
     }
+
+    fn available(&self) -> io::Result<u64> {
+        let mut machine = self.machine();
+        machine.look()?;
+        let Some(limit) = machine.faults.room_bytes else { return Ok(SIZE) };
+        machine.free_what_is_gone();
+        Ok(limit.saturating_sub(machine.room.bytes()) as u64)
+    }
 }
 
 /// An open file.
