@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::namespace_file;
 use super::lock::DirectoryLock;
+use super::namespace_file;
 use super::open::{self, OpenError};
 use super::tree::Tree;
 use crate::disk::{Disk, OsDisk, split};

@@ -297,8 +297,7 @@ impl Segment {
     fn encode(&self, span: &Span) -> Vec<u8> {
         let capacity = SEGMENT_HEADER + self.records.len() as u64;
         let sequence = self.first.unwrap_or(span.after + 1);
-        let header =
-            SegmentHeader { number: self.number, capacity, sequence, clock: span.clock };
+        let header = SegmentHeader { number: self.number, capacity, sequence, clock: span.clock };
         let mut bytes = header.encode().to_vec();
         bytes.extend_from_slice(&self.records);
         bytes
