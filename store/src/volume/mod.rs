@@ -68,7 +68,7 @@ use self::cache::Entry;
 use self::engine::{DEFECT, Engine};
 pub use self::inspect::{Cut, InspectError, JournalDamage, Report, repair, verify};
 use self::lock::DirectoryLock;
-pub use self::open::OpenError;
+pub use self::open::{FORMAT_FILE, OpenError, RESTORING};
 pub use self::pin::{GivenUp, Pin};
 pub use self::restore::{MANIFEST, Restore, RestoreError};
 use crate::disk::{Disk, OsDisk};

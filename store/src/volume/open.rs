@@ -28,20 +28,21 @@ pub(super) const PRIVATE: &str = ".stowage";
 /// What file systems put into their root.
 pub(super) const LOST_AND_FOUND: &str = "lost+found";
 
-const FORMAT_FILE: &str = ".stowage/format";
+/// The file that names the format, below the root.
+pub const FORMAT_FILE: &str = ".stowage/format";
 
 /// The length of the first segment of a new store, in bytes.
 const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
 
 /// The format that this version writes, as `.stowage/format` says it.
-const FORMAT: &str = "2";
+pub(super) const FORMAT: &str = "2";
 
 /// The format before there was a journal; it is brought up to date by having one.
 const FORMAT_BEFORE: &str = "1";
 
-/// What stands there while a directory is restored. A snapshot has it in its first entry, and the
+/// What stands in [`FORMAT_FILE`] while a directory is restored. A snapshot has it in its first entry, and the
 /// format only in its last, so that the tar of a cut one leaves it as well.
-pub(super) const RESTORING: &str = "a restore that has not ended";
+pub const RESTORING: &str = "a restore that has not ended";
 
 /// Why a directory cannot be served.
 #[derive(Debug, thiserror::Error)]

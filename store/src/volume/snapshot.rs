@@ -90,12 +90,12 @@ impl Source {
         Ok((Self { disk: Arc::new(disk), _lock: Some(lock) }, span))
     }
 
-    /// What its format file says.
+    /// The format that the copy is in, as its last file is to say it.
     ///
     /// # Errors
     /// As the disk says.
-    pub fn format(&self) -> io::Result<Option<String>> {
-        open::read_format(&*self.disk)
+    pub fn format(&self) -> io::Result<String> {
+        Ok(open::read_format(&*self.disk)?.unwrap_or_else(|| open::FORMAT.to_owned()))
     }
 
     /// The names in a directory of the tree (the root is the empty path), in order, without what is
