@@ -150,7 +150,7 @@ impl Case {
 
     async fn write(&mut self, step: &Step) -> TestCaseResult {
         self.written += 1;
-        let mut body = |length: usize| format!("\"{}{}\"", self.written, "x".repeat(length));
+        let body = |length: usize| format!("\"{}{}\"", self.written, "x".repeat(length));
         match *step {
             Step::Put(d, length) => {
                 let put = self.store.put(&key(d), body(length).into(), Preconditions::none()).await;

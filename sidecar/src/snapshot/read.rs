@@ -47,15 +47,46 @@ const AGAIN: &str = "What was restored of it is not served: empty the directory 
 /// # Errors
 /// [`RestoreFailed`].
 pub fn restore(input: impl Read, directory: &Path) -> Result<Contents, RestoreFailed> {
-    let counted = Rc::new(Cell::new(0));
-    let input = Counted { input, count: Rc::clone(&counted) };
-    let mut archive = Archive::new(input);
+    let so_far = Rc::new(SoFar::default());
+    let input = Watched { input, so_far: Rc::clone(&so_far) };
+    fill(Archive::new(input), directory, &so_far).map_err(|error| match error {
+        RestoreFailed::Damaged(_) | RestoreFailed::NoSnapshot if so_far.failed.get().is_some() => {
+            let kind = so_far.failed.get().unwrap_or(io::ErrorKind::Other);
+            RestoreError::Read(kind.into()).into()
+        }
+        // Where it ends in the middle of something, that does not check out.
+        RestoreFailed::Damaged(_) if so_far.is_over.get() => RestoreFailed::Cut,
+        error => error,
+    })
+}
+
+fn fill<R: Read>(
+    mut archive: Archive<Watched<R>>,
+    directory: &Path,
+    so_far: &SoFar,
+) -> Result<Contents, RestoreFailed> {
     let mut entries = archive.entries().map_err(|_| RestoreFailed::NoSnapshot)?;
     begins(&mut entries)?;
     let mut restore = Restore::begin(directory)?;
+    let contents = files(&mut entries, &mut restore)?;
+    let (format, end) = format(&mut entries)?;
+    // Read to its end, so that who writes it does not fail.
+    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(|error| unreadable(&error))?;
+    if so_far.count.get() < end + 2 * BLOCK {
+        return Err(RestoreFailed::Cut);
+    }
+    restore.finish(&format).map_err(foreign)?;
+    Ok(contents)
+}
+
+/// Everything up to the manifest, which it has to agree with.
+fn files<R: Read>(
+    entries: &mut Entries<'_, R>,
+    restore: &mut Restore,
+) -> Result<Contents, RestoreFailed> {
     let mut tally = Tally::default();
-    let contents = loop {
-        let mut entry = next(&mut entries)?;
+    loop {
+        let mut entry = next(entries)?;
         let path = path(&entry)?;
         match entry.header().entry_type() {
             EntryType::Directory => {
@@ -68,12 +99,11 @@ pub fn restore(input: impl Read, directory: &Path) -> Result<Contents, RestoreFa
             EntryType::Regular if path == MANIFEST => {
                 let text = text(&mut entry)?;
                 let found = manifest(&text)?;
-                let expected = std::mem::take(&mut tally).contents(found.sequence);
-                if found != expected {
+                if found != tally.contents(found.sequence) {
                     return Err(RestoreFailed::Damaged("its content does not check out".into()));
                 }
                 restore.file(MANIFEST, 0, &mut text.as_bytes())?;
-                break found;
+                return Ok(found);
             }
             EntryType::Regular => {
                 let (modified, length) = (modified(&mut entry)?, entry.size());
@@ -86,10 +116,7 @@ pub fn restore(input: impl Read, directory: &Path) -> Result<Contents, RestoreFa
                 return Err(RestoreFailed::Damaged(format!("{path} is of the kind {other:?}")));
             }
         }
-    };
-    let format = format(&mut entries, &counted)?;
-    restore.finish(&format).map_err(foreign)?;
-    Ok(contents)
+    }
 }
 
 /// The first file says that what follows is a part of a snapshot.
@@ -105,19 +132,15 @@ fn begins<R: Read>(entries: &mut Entries<'_, R>) -> Result<(), RestoreFailed> {
     if is_marker { Ok(()) } else { Err(RestoreFailed::NoSnapshot) }
 }
 
-/// The last file names the format. Behind it, the tar has to have its end.
-fn format<R: Read>(
-    entries: &mut Entries<'_, R>,
-    counted: &Cell<u64>,
-) -> Result<String, RestoreFailed> {
+/// The last file names the format; also gives where its entry ends.
+fn format<R: Read>(entries: &mut Entries<'_, R>) -> Result<(String, u64), RestoreFailed> {
     let mut last = next(entries)?;
     let is_format = path(&last)? == FORMAT_FILE;
-    let format = text(&mut last)?;
+    let format = text(&mut last)?.trim_end().to_owned();
     let end = last.raw_file_position() + last.size().next_multiple_of(BLOCK);
     drop(last);
     match entries.next() {
-        None if is_format && counted.get() >= end + 2 * BLOCK => Ok(format.trim_end().to_owned()),
-        None if is_format => Err(RestoreFailed::Cut),
+        None if is_format => Ok((format, end)),
         Some(Err(error)) => Err(unreadable(&error)),
         None | Some(Ok(_)) => Err(RestoreFailed::Damaged("its last file is another one".into())),
     }
@@ -170,10 +193,7 @@ fn manifest(text: &str) -> Result<Contents, RestoreFailed> {
 }
 
 fn unreadable(error: &io::Error) -> RestoreFailed {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => RestoreFailed::Cut,
-        _ => RestoreFailed::Damaged(error.to_string()),
-    }
+    RestoreFailed::Damaged(error.to_string())
 }
 
 /// What only another snapshot helps against.
@@ -188,16 +208,29 @@ fn foreign(error: RestoreError) -> RestoreFailed {
     }
 }
 
-/// Counts what is read.
-struct Counted<R> {
-    input: R,
-    count: Rc<Cell<u64>>,
+/// How the reading goes.
+#[derive(Default)]
+struct SoFar {
+    count: Cell<u64>,
+    is_over: Cell<bool>,
+    failed: Cell<Option<io::ErrorKind>>,
 }
 
-impl<R: Read> Read for Counted<R> {
+struct Watched<R> {
+    input: R,
+    so_far: Rc<SoFar>,
+}
+
+impl<R: Read> Read for Watched<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.input.read(buffer)?;
-        self.count.set(self.count.get() + length as u64);
-        Ok(length)
+        let SoFar { count, is_over, failed } = &*self.so_far;
+        let read = self.input.read(buffer);
+        match &read {
+            Ok(0) => is_over.set(is_over.get() || !buffer.is_empty()),
+            Ok(length) => count.set(count.get() + *length as u64),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => failed.set(Some(error.kind())),
+        }
+        read
     }
 }

@@ -26,4 +26,6 @@ mod raw;
 mod rows;
 mod run_store;
 mod runtimes;
+mod snapshot;
+mod snapshot_stream;
 mod sync;

@@ -128,6 +128,7 @@ pub(super) fn take(path: &Path) -> Result<(OsDisk, DirectoryLock), InspectError>
     }
     let lock = open::lock(path)?;
     let disk = OsDisk::open(path).map_err(|error| OpenError::from_io(path, error))?;
+    open::require_known_format(&disk, path)?;
     Ok((disk, lock))
 }
 

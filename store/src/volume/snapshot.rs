@@ -82,7 +82,6 @@ impl Source {
     /// [`InspectError`], where it is in use, holds no store, or its journal does not check out.
     pub fn unserved(path: &Path) -> Result<(Self, Option<Span>), InspectError> {
         let (disk, lock) = take(path)?;
-        open::require_known_format(&disk, path)?;
         let span = whole_journal(&disk).map_err(|error| match error {
             CopyError::Damaged(reason) => OpenError::Journal { path: path.into(), reason }.into(),
             CopyError::Read(error) | CopyError::Write(error) => InspectError::Io(error),
