@@ -27,6 +27,11 @@ mod raw;
 mod rows;
 mod run_store;
 mod runtimes;
+<<<<<<< HEAD
 mod sites;
+=======
+mod snapshot;
+mod snapshot_stream;
+>>>>>>> h-snap
 mod sync;
 mod uploads;
