@@ -5,12 +5,15 @@
 //! Where something is not as expected, it panics: it ends with 101 and has said on standard
 //! error what it found.
 
+#[path = "../tests/support/archives.rs"]
+mod archives;
 #[path = "../tests/support/keys.rs"]
 mod keys;
 #[path = "../tests/support/writes.rs"]
 mod writes;
 
 mod endless_writes;
+mod full_of_archives;
 mod full_volume;
 mod read_only_volume;
 
@@ -24,6 +27,7 @@ const USAGE: &str = "only the tests of stowage-store start this:
   stowage-store-child open DIRECTORY                opens it; ends with 1 and the reason if refused
   stowage-store-child write DIRECTORY FIRST         writes from this number on until it is killed
   stowage-store-child full-volume DIRECTORY         fills the file system that is mounted there
+  stowage-store-child full-of-archives DIRECTORY    fills it with archives
   stowage-store-child read-only-volume DIRECTORY    makes that file system read-only, and undoes it";
 
 #[tokio::main]
@@ -41,6 +45,7 @@ async fn main() -> ExitCode {
             endless_writes::run(Path::new(directory), first).await;
         }
         ["full-volume", directory] => full_volume::run(Path::new(directory)).await,
+        ["full-of-archives", directory] => full_of_archives::run(Path::new(directory)).await,
         ["read-only-volume", directory] => read_only_volume::run(Path::new(directory)).await,
         _ => return end(64, USAGE),
     }

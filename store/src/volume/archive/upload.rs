@@ -146,9 +146,10 @@ impl Progress {
         while !bytes.is_empty() {
             if self.collected.len() >= piece {
                 if let Some(written) = &mut self.written {
-                    let buffer = written.await.unwrap_or_else(|_| Err(stopped()))?;
+                    let outcome = written.await;
+                    // Before an error is passed on: it is only told once.
                     self.written = None;
-                    self.spare = Some(buffer);
+                    self.spare = Some(outcome.unwrap_or_else(|_| Err(stopped()))?);
                 }
                 self.sync_behind(engine)?;
                 self.write_piece(engine)?;
@@ -179,12 +180,13 @@ impl Progress {
     /// Lets the disk work on what was written so far, so that the last sync has little to do.
     fn sync_behind(&mut self, engine: &Arc<Engine>) -> Result<()> {
         if let Some(synced) = &mut self.synced {
-            match synced.try_recv() {
+            let outcome = match synced.try_recv() {
                 Err(oneshot::error::TryRecvError::Empty) => return Ok(()),
-                Err(oneshot::error::TryRecvError::Closed) => return Err(stopped()),
-                Ok(outcome) => outcome?,
-            }
+                Err(oneshot::error::TryRecvError::Closed) => Err(stopped()),
+                Ok(outcome) => outcome,
+            };
             self.synced = None;
+            outcome?;
         }
         let ahead = engine.options.archive_piece_bytes as u64 * SYNC_PIECES;
         if self.temporary.length - self.synced_length < ahead {
