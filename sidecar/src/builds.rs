@@ -10,4 +10,4 @@ mod versions;
 
 pub(crate) use entry::Entry;
 pub(crate) use log::{LogError, append};
-pub(crate) use versions::{Listed, Version, versions};
+pub(crate) use versions::{Listed, Listing, VersionError};

@@ -27,6 +27,7 @@ mod runtimes;
 mod set_body;
 mod sites;
 mod target;
+mod version_list;
 
 pub(crate) use app::App;
 pub(crate) use management::router as management_router;

@@ -91,10 +91,8 @@ pub(crate) async fn get(
     // A range is for GET alone (RFC 9110 §14.2).
     let ranged =
         method == Method::GET && dates::if_range_holds(&headers, &archive.info.tag, modified);
-    let selection = match ranged {
-        true => range::select(&headers, archive.info.length),
-        false => range::Selection::Whole,
-    };
+    let selection =
+        if ranged { range::select(&headers, archive.info.length) } else { range::Selection::Whole };
     download::answer((&site, &build), archive, modified, selection)
 }
 
@@ -119,9 +117,9 @@ pub(crate) async fn delete(
 /// The site and the build that a path names: `/sites/{site}/artifacts/{build}`, or
 /// `/artifacts/{site}/{build}`.
 fn authorized(caller: &Caller, uri: &Uri, right: Right) -> Result<(Name, Name), Problem> {
-    let build = if target::segment(uri, 0) == "sites" { 3 } else { 2 };
+    let last = if target::segment(uri, 0) == "sites" { 3 } else { 2 };
     let site = target::name(NameKind::Site, target::segment(uri, 1))?;
-    let build = target::name(NameKind::Build, target::segment(uri, build))?;
+    let build = target::name(NameKind::Build, target::segment(uri, last))?;
     caller.authorize(Contract::Artifacts, Scope::Namespace(site.as_str()), right)?;
     Ok((site, build))
 }

@@ -6,7 +6,6 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,11 +17,10 @@ use super::app::App;
 use super::caller::Caller;
 use super::conditional::{BareNumbers, preconditions};
 use super::problem::Problem;
-use super::{body, document, media, target};
+use super::{body, document, media, target, version_list};
 use crate::auth::{Right, Scope};
-use crate::builds::{self, Entry, Listed, LogError, Version};
+use crate::builds::{self, Entry, Listed, Listing, LogError};
 use crate::json;
-use crate::runtimes::digest_tag;
 
 /// What a client logs; other members are ignored.
 #[derive(Deserialize)]
@@ -41,13 +39,6 @@ struct Logged<'a> {
     site_id: &'a str,
     build_id: &'a str,
     timestamp: Timestamp,
-}
-
-#[derive(Serialize)]
-struct Versions<'a> {
-    site_id: &'a str,
-    count: usize,
-    versions: &'a [Version],
 }
 
 /// `POST /sites/{site}/logs`: 201; the time is the server's.
@@ -85,10 +76,13 @@ pub(crate) async fn versions(
         }
     };
     let preconditions = preconditions(&headers, BareNumbers::Refused)?;
-    let versions = builds::versions(app.store.as_ref(), &site, listed).await?;
-    let list = Versions { site_id: site.as_str(), count: versions.len(), versions: &versions };
-    let text = Bytes::from(serde_json::to_vec(&list).map_err(|_| Problem::internal())?);
-    document::conditional(&preconditions, &digest_tag(&text), || text.clone())
+    let listing = Listing::of(app.store.as_ref(), &site, listed).await?;
+    let tag = listing.tag();
+    if let Some(answer) = document::unchanged(&preconditions, &tag)? {
+        return Ok(answer);
+    }
+    let body = version_list::body(Arc::clone(&app.store), &site, listing).await?;
+    Ok(document::json(StatusCode::OK, &tag, body))
 }
 
 fn authorized(caller: &Caller, uri: &Uri, right: Right) -> Result<Name, Problem> {

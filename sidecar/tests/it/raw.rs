@@ -92,6 +92,13 @@ impl Connection {
         timeout(PATIENCE, self.read_body(length)).await.expect("bytes in time")
     }
 
+    /// Reads all that comes until the connection ends.
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
+        let read = async { while self.more().await.is_some() {} };
+        timeout(PATIENCE, read).await.expect("the end in time");
+        std::mem::take(&mut self.buffer)
+    }
+
     async fn read_head(&mut self) -> Option<Answer> {
         let head_end = loop {
             if let Some(at) = self.buffer.windows(4).position(|w| w == b"\r\n\r\n") {

@@ -233,3 +233,51 @@ async fn a_full_log_is_507_and_stays_as_it_is() {
     assert_eq!(list["versions"][0]["logs"][0]["action"], "one");
     assert_eq!(server.send(&entry("other", "one")).await.status, 201, "each build has its own");
 }
+
+/// Logs builds `b-00` and so on, each with so many bytes of metadata.
+async fn log_large(server: &Server, builds: usize, bytes: usize) {
+    for number in 0..builds {
+        let metadata = json!({"text": "x".repeat(bytes)});
+        let build = format!("b-{number:02}");
+        let entry = json!({"build_id": build, "action": "a", "status": "s", "metadata": metadata});
+        assert_eq!(server.send(&log(entry.to_string())).await.status, 201);
+    }
+}
+
+#[tokio::test]
+async fn a_long_list_streams() {
+    const BYTES: usize = 1 << 20;
+    let server = Setup::default().in_memory().start().await;
+    log_large(&server, 8, BYTES).await;
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let answer = client.get(server.url(VERSIONS)).send().await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.content_length(), None, "nobody has counted it");
+    let etag = answer.headers()["etag"].to_str().expect("text").to_owned();
+    let list: Value = answer.json().await.expect("JSON");
+    let expected: Vec<String> = (0..8).rev().map(|number| format!("b-{number:02}")).collect();
+    assert_eq!(builds(&list), expected);
+    for version in list["versions"].as_array().expect("a list") {
+        let text = version["logs"][0]["metadata"]["text"].as_str().expect("text");
+        assert_eq!(text.len(), BYTES, "{}", version["build_id"]);
+    }
+    let again = server.send(&get(VERSIONS).header("If-None-Match", &etag)).await;
+    assert_eq!(again.status, 304);
+    assert_eq!(server.send(&head(VERSIONS)).await.etag(), etag);
+}
+
+#[tokio::test]
+async fn a_long_list_breaks_off_where_what_is_left_of_it_has_changed() {
+    let server = Setup::default().in_memory().start().await;
+    log_large(&server, 40, 1 << 20).await;
+    let mut slow = super::raw::Connection::open(server.address).await;
+    slow.send(&get(VERSIONS).bytes()).await;
+    let answer = slow.head().await.expect("the head of an answer");
+    assert_eq!((answer.status, answer.header("content-length")), (200, None));
+    // Not among those that stay in memory, and the last but some to be sent.
+    assert_eq!(server.send(&entry("b-08", "again")).await.status, 201);
+    let mut end = slow.rest().await;
+    let end = end.split_off(end.len().saturating_sub(5));
+    assert_ne!(end, b"0\r\n\r\n", "a mixture of two states must not look whole");
+    assert_eq!(server.send(&get("/health")).await.status, 200);
+}
