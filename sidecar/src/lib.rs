@@ -1,14 +1,9 @@
 //! The storage server: the HTTP contracts over a [`stowage_store::Store`].
 //!
 //! [`server`] owns the life of a process's two ports; `http` is everything a request meets;
-<<<<<<< HEAD
 //! [`runtimes`] and `builds` are the contracts with logic of their own above the store;
-//! [`settings`] is what can change while the server runs; [`command`] is the binary.
-=======
-//! [`runtimes`] is the one contract with logic of its own above the store; [`settings`] is what
-//! can change while the server runs; [`snapshot`] is the copy of a directory that may be served
+//! [`settings`] is what can change while the server runs; [`snapshot`] is the copy of a directory that may be served
 //! meanwhile; [`command`] is the binary.
->>>>>>> h-snap
 
 mod auth;
 mod builds;

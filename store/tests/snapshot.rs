@@ -303,7 +303,7 @@ async fn same_and_goes_on(
     for number in 0..DOCUMENTS {
         let put = store.put(&key(number), "1".into(), Preconditions::none()).await.expect("a put");
         prop_assert_eq!(put.created, !expected.0.contains_key(&number));
-        prop_assert!(!tags.contains(put.tag.opaque()), "{} was given out before", put.tag);
+        prop_assert!(!tags.contains(&*put.tag.opaque()), "{} was given out before", put.tag);
     }
     for number in 0..NAMESPACES {
         let patch = Patch { operations: vec![set("new", "1")], ..Patch::default() };

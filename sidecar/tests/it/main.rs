@@ -27,11 +27,8 @@ mod raw;
 mod rows;
 mod run_store;
 mod runtimes;
-<<<<<<< HEAD
 mod sites;
-=======
 mod snapshot;
 mod snapshot_stream;
->>>>>>> h-snap
 mod sync;
 mod uploads;

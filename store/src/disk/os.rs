@@ -161,11 +161,7 @@ impl Disk for OsDisk {
         Ok(volume.f_blocks.saturating_mul(volume.f_frsize))
     }
 
-<<<<<<< HEAD
-    fn free(&self) -> io::Result<u64> {
-=======
     fn available(&self) -> io::Result<u64> {
->>>>>>> h-snap
         let volume = rustix::fs::fstatvfs(&self.root)?;
         Ok(volume.f_bavail.saturating_mul(volume.f_frsize))
     }

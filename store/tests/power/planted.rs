@@ -112,13 +112,8 @@ impl Disk for RenamesFirst {
         self.disk.size()
     }
 
-<<<<<<< HEAD
-    fn free(&self) -> io::Result<u64> {
-        self.disk.free()
-=======
     fn available(&self) -> io::Result<u64> {
         self.disk.available()
->>>>>>> h-snap
     }
 }
 
