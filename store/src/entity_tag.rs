@@ -47,8 +47,8 @@ impl EntityTag {
         Self(Repr::Text(version.to_string().into()))
     }
 
-    /// The tag of a document: when it was written, in nanoseconds since 1970, and the first 64
-    /// bits of its content's hash.
+    /// The tag of a document or an archive: when it was written, in nanoseconds since 1970, and the
+    /// first 64 bits of a document's hash, or an archive's length.
     #[must_use]
     pub(crate) fn from_revision(nanoseconds: i128, hash: u64) -> Self {
         Self(match u64::try_from(nanoseconds) {

@@ -8,6 +8,7 @@ mod deadline;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -193,4 +194,22 @@ async fn what_stands_in_the_way_of_an_archive_is_named_and_harms_nothing_else() 
     assert!(matches!(lost, Err(StoreError::Io(_))), "{lost:?}");
     publish(&store, &archive("t", "1"), &content(9, 1)).await;
     store.check().await.expect("a sound store");
+}
+
+#[test]
+fn an_archive_far_larger_than_the_memory_goes_in_and_out() {
+    let is_long = std::env::var_os("STOWAGE_LONG").is_some_and(|value| value == "1");
+    let length: u64 = if is_long { 1 << 30 } else { 128 << 20 };
+    let directory = TempDir::new().expect("a temporary directory");
+    let output = Command::new(env!("CARGO_BIN_EXE_stowage-store-child"))
+        .arg("large-archive")
+        .args([directory.path(), Path::new(&length.to_string())])
+        .output()
+        .expect("a process of its own");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let growth: u64 = said.split(' ').next().and_then(|it| it.parse().ok()).expect("a number");
+    assert!(growth < 16 << 20, "{growth} bytes for an archive of {length}");
+    let file = directory.path().join("sites/s/artifacts/1.tar.gz");
+    assert_eq!(fs::metadata(file).expect("the file").len(), length);
 }

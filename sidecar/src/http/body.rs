@@ -17,8 +17,9 @@ use super::problem::Problem;
 
 /// How long a body may stall between two pieces.
 const IDLE_MAX: Duration = Duration::from_secs(30);
-/// How much of a refused body is still read, so that the client gets to read the answer.
-const DRAIN_BYTES_MAX: u64 = 64 << 20;
+/// How much of a refused body is still read, so that the client gets to read the answer: as much
+/// as an archive has by default. The time is what bounds it for most.
+const DRAIN_BYTES_MAX: u64 = 2 << 30;
 /// How long that may take.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 

@@ -174,6 +174,25 @@ async fn a_refusal_comes_before_the_body_is_asked_for() {
 }
 
 #[tokio::test]
+async fn a_client_that_writes_all_of_a_large_archive_first_still_reads_the_refusal() {
+    let server = Setup::default().config("limits: {maxArtifactBytes: 200Mi}").start().await;
+    assert_eq!(server.send(&put(PATH, "x")).await.status, 201);
+    let piece = vec![b'x'; MI];
+    for (condition, length, status) in [("*", 150, 412), ("\"other\"", 250, 413)] {
+        let mut connection = Connection::open(server.address).await;
+        let request = put(PATH, "").header("If-None-Match", condition);
+        let request = request.header("Content-Length", &(length * MI).to_string());
+        connection.send(&request.bytes()).await;
+        for _ in 0..length {
+            let written = connection.send(&piece).await;
+            assert!(written, "a client that cannot write its body never looks for an answer");
+        }
+        let answer = connection.answer(false).await.expect("the answer, not a reset");
+        assert_eq!(answer.status, status);
+    }
+}
+
+#[tokio::test]
 async fn a_condition_is_decided_again_when_the_upload_is_there() {
     let server = Server::start().await;
     let first = server.send(&put(PATH, "first")).await.etag();

@@ -1,4 +1,5 @@
-//! A store in a directory: one readable file for each document and namespace, and a journal.
+//! A store in a directory: one readable file for each document, namespace and archive, and a
+//! journal.
 //!
 //! The tree is that of [`crate::key`], and beside it the store's own directory:
 //! ```text
@@ -8,7 +9,7 @@
 //! .stowage/reserve   room for emptying a full volume
 //! .stowage/tmp/      files that are being written; emptied at the start
 //! ```
-//! A document is its bytes. A namespace is `{"version":"<n>","snapshot":{…}}`.
+//! A document is its bytes, and so is an archive. A namespace is `{"version":"<n>","snapshot":{…}}`.
 //!
 //! # How a write goes
 //! It is decided under a lock, on what was decided last at its path (`decide`), gets its place in
@@ -27,9 +28,14 @@
 //! Room is taken only when a segment or a temporary file is made, and a part of the last segment
 //! is kept for writes that make room.
 //!
+//! # Archives
+//! They bypass the journal: a temporary file that is made durable, renamed, and its name made
+//! durable (`archive`). They leave room on the volume for what the journal makes ahead.
+//!
 //! # Revisions
 //! A document's revision is the modification time that its file has or will have, see
-//! [`crate::revision`]. They grow with every write, over restarts too: the journal keeps the last.
+//! [`crate::revision`], and so is an archive's. They grow with every write, over restarts too: the
+//! journal keeps the last.
 //!
 //! What other programs change in the tree while the store is open is seen after its restart. After
 //! a crash, a document's file that is later than its last record in the journal is taken for such

@@ -100,6 +100,7 @@ fn number(digits: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use proptest::prelude::*;
 
     use super::Selection::{Part, Unsatisfiable, Whole};
     use super::*;
@@ -173,5 +174,17 @@ mod tests {
     fn the_last_offset_is_reached() {
         let last = u64::MAX - 1;
         assert_eq!(selected(&["bytes=-1"], u64::MAX), Part { first: last, last });
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_for_a_part_is_within_the_archive(
+            text in "(bytes=)?[-0-9, b=]{0,40}",
+            length in prop_oneof![0..20u64, Just(u64::MAX), any::<u64>()],
+        ) {
+            if let Part { first, last } = selected(&[&text], length) {
+                prop_assert!(first <= last && last < length, "{text:?}: {first}-{last}/{length}");
+            }
+        }
     }
 }
