@@ -7,7 +7,7 @@
 mod app;
 mod body;
 mod caller;
-mod conditional;
+pub(crate) mod conditional;
 mod cors;
 mod debug;
 mod document;

@@ -6,6 +6,8 @@
 
 mod auth;
 pub mod command;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod http;
 mod json;
 pub mod runtimes;

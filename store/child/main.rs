@@ -12,6 +12,7 @@ mod writes;
 
 mod endless_writes;
 mod full_volume;
+mod little_memory;
 mod read_only_volume;
 
 use std::env;
@@ -23,6 +24,7 @@ use stowage_store::{OpenError, VolumeOptions, VolumeStore};
 const USAGE: &str = "only the tests of stowage-store start this:
   stowage-store-child open DIRECTORY                opens it; ends with 1 and the reason if refused
   stowage-store-child write DIRECTORY FIRST         writes from this number on until it is killed
+  stowage-store-child little-memory DIRECTORY fill|start   needs little memory, and says how much
   stowage-store-child full-volume DIRECTORY         fills the file system that is mounted there
   stowage-store-child read-only-volume DIRECTORY    makes that file system read-only, and undoes it";
 
@@ -40,6 +42,7 @@ async fn main() -> ExitCode {
             let first = first.parse().expect("FIRST is a number");
             endless_writes::run(Path::new(directory), first).await;
         }
+        ["little-memory", directory, part] => little_memory::run(Path::new(directory), part).await,
         ["full-volume", directory] => full_volume::run(Path::new(directory)).await,
         ["read-only-volume", directory] => read_only_volume::run(Path::new(directory)).await,
         _ => return end(64, USAGE),

@@ -10,6 +10,8 @@
 pub mod disk;
 pub mod entity_tag;
 pub mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod journal;
 pub mod key;
 pub mod memory;

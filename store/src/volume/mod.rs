@@ -41,12 +41,16 @@ mod checkpoint;
 mod commit;
 mod decide;
 mod engine;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod inspect;
 mod lock;
+mod names;
 mod namespace_file;
 mod open;
 mod read;
 mod recover;
+mod save;
 mod stage;
 mod state;
 mod tree;

@@ -11,7 +11,9 @@ use std::time::Instant;
 use super::VolumeOptions;
 use super::engine::Engine;
 use super::lock::{DirectoryLock, LockError};
+use super::names::Names;
 use super::recover::{RecoverError, Recovered, Unsaved, recover};
+use super::save::Saver;
 use super::stage::{Stage, TEMPORARY};
 use super::state::{Layout, Live, Slot, State};
 use super::tree::Tree;
@@ -82,9 +84,9 @@ pub enum OpenError {
         /// What its format file says.
         found: String,
     },
-    /// What was acknowledged cannot all be read back. Nothing was changed.
+    /// What was acknowledged cannot all be read back. The journal was not changed.
     #[error(
-        "the journal of {path} cannot be used: {reason}; nothing was changed. Restore the directory from a backup; or look at what is lost with `stowage-sidecar verify`, and give it up with `stowage-sidecar repair`"
+        "the journal of {path} cannot be used: {reason}; nothing of it was changed. Restore the directory from a backup; or look at what is lost with `stowage-sidecar verify`, and give it up with `stowage-sidecar repair`"
     )]
     Journal {
         /// The directory that was asked for.
@@ -187,12 +189,15 @@ pub(super) fn open(
     disk.sync_everything().map_err(failed)?;
     let format = disk.open(FORMAT_FILE, Access::ReadWrite).map_err(failed)?;
     let step = time_step(&*format).map_err(failed)?;
+    let options = options.fitting(disk.size().map_err(failed)?);
+    let names = Names::new(0);
+    let mut saver = Saver::new(&*disk, &stage, &names);
+    let tree = Tree::new(Arc::clone(&disk));
     let recovered =
-        recover(&*disk, &Tree::new(Arc::clone(&disk))).map_err(|error| match error {
+        recover(&*disk, &tree, &mut saver, options.dirty_bytes).map_err(|error| match error {
             RecoverError::Io(error) | RecoverError::Tree(StoreError::Io(error)) => failed(error),
             other => OpenError::Journal { path: path.into(), reason: other.to_string() },
         })?;
-    let options = options.fitting(disk.size().map_err(failed)?);
     let mut clock = Clock::new(recovered.clock, step);
     if let Some(latest) = recovered.latest {
         clock.has_seen(latest);
@@ -257,8 +262,9 @@ fn begin(
         committed_at: Some(found.sequence),
         oldest: found.oldest,
         since: now,
-        pinned: 0,
+        pinned: found.bytes,
     };
+    let pinned = unsaved.values().map(|found| found.bytes).sum();
     Ok(State {
         checkpoint_now: !unsaved.is_empty(),
         slots: unsaved.into_iter().map(|(path, found)| (path, slot(found))).collect(),
@@ -274,7 +280,7 @@ fn begin(
         },
         clock,
         loads: HashMap::new(),
-        pinned: 0,
+        pinned,
         durable: next_sequence - 1,
         saved: 0,
         freed: Vec::new(),

@@ -17,5 +17,6 @@ mod known;
 mod lies;
 mod live;
 mod planted;
+mod replay;
 mod session;
 mod verify;
