@@ -84,6 +84,16 @@ test-long: ## Run the long forms: 100,000 power cuts, every flip of a journal, 1
 	STOWAGE_LONG=1 cargo test --package stowage-store --test power -- --nocapture
 	STOWAGE_LONG=1 cargo test --package stowage-sidecar --test it kill_histories -- --nocapture
 
+.PHONY: fuzz
+fuzz: ## Fuzz each target of fuzz/ (or TARGET=name) for FUZZ_SECONDS, 60 by default
+	@scripts/need.sh cargo cc
+	@scripts/fuzz.sh $(TARGET)
+
+.PHONY: fuzz-seeds
+fuzz-seeds: ## Write the seeds that are made, to fuzz/seeds
+	@$(OWN)
+	STOWAGE_WRITE_FUZZ_SEEDS=1 cargo test --quiet --package stowage-store --lib fuzzing
+
 # What a local cluster takes beside the programs that are built for it. Nothing of it, nor root, where
 # KUBECONFIG names one.
 LOCAL_CLUSTER_NEEDS := go containerd runc cni busybox-static conntrack ip iptables mount nsenter setpriv socat unshare

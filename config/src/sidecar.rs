@@ -117,6 +117,55 @@ pub enum Backend {
 pub struct VolumeBackend {
     /// The directory; it is made if its parent exists.
     pub path: PathBuf,
+    /// The most memory for documents and namespaces: half of it for what is read again, half for
+    /// what is not in the tree yet. The process takes more, see `docs/configuration.md`.
+    #[serde(default = "default_memory", deserialize_with = "memory")]
+    pub memory: ByteSize,
+    /// The most room for the journal; an eighth of the volume where that is less.
+    #[serde(default = "default_journal_size", deserialize_with = "journal_size")]
+    pub journal_size: ByteSize,
+}
+
+impl VolumeBackend {
+    /// The least memory, in bytes.
+    pub const MEMORY_BYTES_MIN: u64 = 8 << 20;
+    /// The memory where nothing is said of it, in bytes.
+    pub const MEMORY_BYTES: u64 = 128 << 20;
+    /// The shortest journal, in bytes.
+    pub const JOURNAL_BYTES_MIN: u64 = 1 << 20;
+    /// The journal's size where nothing is said of it, in bytes.
+    pub const JOURNAL_BYTES: u64 = 256 << 20;
+
+    /// A directory with the defaults.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, memory: default_memory(), journal_size: default_journal_size() }
+    }
+}
+
+fn default_memory() -> ByteSize {
+    ByteSize::from_bytes(VolumeBackend::MEMORY_BYTES)
+}
+
+fn default_journal_size() -> ByteSize {
+    ByteSize::from_bytes(VolumeBackend::JOURNAL_BYTES)
+}
+
+fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
+    at_least(VolumeBackend::MEMORY_BYTES_MIN, deserializer)
+}
+
+fn journal_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
+    at_least(VolumeBackend::JOURNAL_BYTES_MIN, deserializer)
+}
+
+fn at_least<'de, D: Deserializer<'de>>(least: u64, deserializer: D) -> Result<ByteSize, D::Error> {
+    let size = ByteSize::deserialize(deserializer)?;
+    if size.bytes() >= least {
+        return Ok(size);
+    }
+    let least = ByteSize::from_bytes(least);
+    Err(D::Error::custom(format!("{size} is too little: write {least} or more")))
 }
 
 /// A contract that a store can serve.

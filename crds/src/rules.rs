@@ -123,6 +123,46 @@ pub fn access_modes_never_change() -> Rule {
     .reason(Reason::FieldValueForbidden)
 }
 
+/// With less, a store would wait for its disk all the time.
+#[must_use]
+pub fn memory_for_something() -> Rule {
+    rule(
+        "!has(self.memory) || \
+         quantity(string(self.memory)).compareTo(quantity('8Mi')) >= 0",
+        "memory is 8Mi at least: write more, or take it out for the default",
+    )
+    .field_path(".memory")
+}
+
+/// With less, every write would wait for the tree.
+#[must_use]
+pub fn journal_for_something() -> Rule {
+    rule(
+        "!has(self.journalSize) || \
+         quantity(string(self.journalSize)).compareTo(quantity('1Mi')) >= 0",
+        "journalSize is 1Mi at least: write more, or take it out for the default",
+    )
+    .field_path(".journalSize")
+}
+
+/// The other half is for requests and the process itself; above the limit it is killed. A rule of
+/// the whole Store, since only those see both fields.
+#[must_use]
+pub fn memory_within_the_containers() -> Rule {
+    rule(
+        "!has(self.spec.backend.volume) || !has(self.spec.backend.volume.memory) || \
+         (has(self.spec.resources) && \
+         (!has(self.spec.resources.limits) || !has(self.spec.resources.limits.memory))) || \
+         quantity(string(self.spec.backend.volume.memory)).add(\
+         quantity(string(self.spec.backend.volume.memory))).compareTo(\
+         quantity(has(self.spec.resources) ? string(self.spec.resources.limits.memory) : \
+         '512Mi')) <= 0",
+        "memory is at most half of what the container may use, which is 512Mi without resources: \
+         write less, or raise resources.limits.memory",
+    )
+    .field_path(".spec.backend.volume.memory")
+}
+
 /// An image reference: more would have to know every registry's rules.
 #[must_use]
 pub fn image() -> Rule {

@@ -29,6 +29,7 @@ use crate::rules;
            HTTP with ETags, from one durable backend.",
     validation = rules::store_name(),
     validation = rules::volume_never_shrinks(),
+    validation = rules::memory_within_the_containers(),
     printcolumn(
         name = "Ready", type_ = "string",
         description = "Whether the store serves.",
@@ -142,6 +143,8 @@ pub enum Backend {
 #[x_kube(validation = rules::existing_claim_never_changes())]
 #[x_kube(validation = rules::storage_class_never_changes())]
 #[x_kube(validation = rules::access_modes_never_change())]
+#[x_kube(validation = rules::memory_for_something())]
+#[x_kube(validation = rules::journal_for_something())]
 pub struct VolumeBackend {
     /// How large the volume is, in bytes or with a unit, such as `10Gi`. It can grow and never
     /// shrink. Without a cluster the directory's file system decides.
@@ -166,6 +169,19 @@ pub struct VolumeBackend {
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = rules::object_name())]
     pub existing_claim: Option<String>,
+    /// The most memory for documents and namespaces, such as `256Mi`; the store may be larger.
+    /// Half of it is for what is read again, half for what is written and not in the tree yet.
+    /// The process takes some tens of MiB more, and what requests hold. At most half of the
+    /// memory that the container may use; a quarter of `resources.limits.memory` where this is
+    /// left out, and 128Mi where neither is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<ByteSize>,
+    /// The most room on the volume for the journal, out of which a start brings the tree up to
+    /// date: the larger, the seldomer a document is written to the tree that changes often, and
+    /// the longer a start may take. 256Mi where this is left out; an eighth of the volume at
+    /// most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal_size: Option<ByteSize>,
 }
 
 /// How a volume may be mounted.

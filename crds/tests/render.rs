@@ -19,6 +19,7 @@ fn store_places() -> StorePlaces {
         data: PathBuf::from("/data"),
         tokens_dir: Some(PathBuf::from("/tokens")),
         shutdown_grace: Interval::from_secs(20),
+        memory_limit: None,
     }
 }
 
@@ -71,7 +72,7 @@ fn a_store_with_nothing_left_out() {
         "store": "demo",
         "listen": "0.0.0.0:8080",
         "managementListen": "0.0.0.0:8081",
-        "backend": {"volume": {"path": "/data"}},
+        "backend": {"volume": {"path": "/data", "memory": "96Mi", "journalSize": "512Mi"}},
         "contracts": ["runStore", "kv"],
         "auth": {"tokensDir": "/tokens", "anonymous": "read"},
         "limits": {
@@ -96,7 +97,7 @@ fn a_store_with_everything_left_out() {
         "store": "demo",
         "listen": "0.0.0.0:8080",
         "managementListen": "0.0.0.0:8081",
-        "backend": {"volume": {"path": "/data"}},
+        "backend": {"volume": {"path": "/data", "memory": "128Mi", "journalSize": "256Mi"}},
         "contracts": ["runStore", "kv", "runtimes", "artifacts"],
         "auth": {"anonymous": "none"},
         "limits": {
@@ -108,6 +109,29 @@ fn a_store_with_everything_left_out() {
         "shutdownGrace": "20s",
     });
     assert_eq!(rendered, expected);
+}
+
+#[test]
+fn memory_that_is_not_said_is_a_quarter_of_what_the_process_may_use() {
+    let volume = |memory: Option<&str>, limit: Option<&str>| {
+        let mut resource = base("Store");
+        put(&mut resource, "/spec/backend", json!({"volume": {"size": "1Gi", "memory": memory}}));
+        let memory_limit = limit.map(|limit| limit.parse().unwrap());
+        let places = StorePlaces { memory_limit, ..store_places() };
+        rendered_store(&store(resource), &[], &places)["backend"]["volume"]["memory"].clone()
+    };
+    let table = [
+        (None, None, "128Mi"),
+        (None, Some("512Mi"), "128Mi"),
+        (None, Some("4Gi"), "1Gi"),
+        (None, Some("100M"), "25000000"),
+        (None, Some("16Mi"), "8Mi"),
+        (Some("1.5Gi"), Some("4Gi"), "1.5Gi"),
+        (Some("64Mi"), None, "64Mi"),
+    ];
+    for (memory, limit, expected) in table {
+        assert_eq!(volume(memory, limit), expected, "{memory:?} under {limit:?}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod app;
 mod artifacts;
 mod body;
 mod caller;
-mod conditional;
+pub(crate) mod conditional;
 mod cors;
 mod debug;
 mod document;

@@ -2,12 +2,15 @@
 //!
 //! [`server`] owns the life of a process's two ports; `http` is everything a request meets;
 //! [`runtimes`] and `builds` are the contracts with logic of their own above the store;
-//! [`settings`] is what can change while the server runs; [`snapshot`] is the copy of a directory that may be served
-//! meanwhile; [`command`] is the binary.
+//! [`settings`] is what can change while the server runs, [`backend`] what cannot; [`snapshot`] is
+//! the copy of a directory that may be served meanwhile; [`command`] is the binary.
 
 mod auth;
+pub mod backend;
 mod builds;
 pub mod command;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod http;
 mod json;
 pub mod runtimes;

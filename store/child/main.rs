@@ -16,6 +16,7 @@ mod endless_writes;
 mod full_of_archives;
 mod full_volume;
 mod large_archive;
+mod little_memory;
 mod read_only_volume;
 
 use std::env;
@@ -27,6 +28,7 @@ use stowage_store::{OpenError, VolumeOptions, VolumeStore};
 const USAGE: &str = "only the tests of stowage-store start this:
   stowage-store-child open DIRECTORY                opens it; ends with 1 and the reason if refused
   stowage-store-child write DIRECTORY FIRST         writes from this number on until it is killed
+  stowage-store-child little-memory DIRECTORY fill|start   needs little memory, and says how much
   stowage-store-child full-volume DIRECTORY         fills the file system that is mounted there
   stowage-store-child full-of-archives DIRECTORY    fills it with archives
   stowage-store-child large-archive DIRECTORY LENGTH    uploads so many bytes and reads them
@@ -50,6 +52,7 @@ async fn main() -> ExitCode {
             let length = length.parse().expect("LENGTH is a number");
             large_archive::run(Path::new(directory), length).await;
         }
+        ["little-memory", directory, part] => little_memory::run(Path::new(directory), part).await,
         ["full-volume", directory] => full_volume::run(Path::new(directory)).await,
         ["full-of-archives", directory] => full_of_archives::run(Path::new(directory)).await,
         ["read-only-volume", directory] => read_only_volume::run(Path::new(directory)).await,

@@ -122,6 +122,13 @@ impl NamespaceKey {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Reads back a path; `None` where no constructor makes this key.
+    #[must_use]
+    pub(crate) fn from_path(path: &str) -> Option<Self> {
+        let name = path.strip_prefix(NAMESPACES)?.strip_suffix(".json")?;
+        Name::from_segment(NameKind::Namespace, name).ok().map(|name| Self::shared(&name))
+    }
 }
 
 impl ArchiveKey {

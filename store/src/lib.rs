@@ -11,6 +11,8 @@ pub mod archive;
 pub mod disk;
 pub mod entity_tag;
 pub mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod journal;
 pub mod key;
 pub mod memory;

@@ -32,6 +32,17 @@ fn volume_without_cache() -> Backend {
     on_a_volume(&VolumeOptions { cache_bytes: 0, ..VolumeOptions::default() })
 }
 
+/// The tree is brought up to date after every write, and little of it is remembered.
+fn volume_in_a_hurry() -> Backend {
+    let checkpoint_after = std::time::Duration::ZERO;
+    on_a_volume(&VolumeOptions {
+        cache_bytes: 8 << 10,
+        dirty_bytes: 4 << 10,
+        checkpoint_after,
+        ..VolumeOptions::default()
+    })
+}
+
 fn on_a_volume(options: &VolumeOptions) -> Backend {
     let directory = TempDir::new().expect("a temporary directory");
     let store = VolumeStore::open(directory.path(), options).expect("a store in a new directory");
@@ -77,7 +88,8 @@ macro_rules! conformance {
                 namespaces_are_apart;
             listing:
                 a_list_is_cut_into_pages_in_byte_order
-                a_list_follows_puts_and_deletes;
+                a_list_follows_puts_and_deletes
+                a_list_agrees_with_a_model;
             races:
                 of_64_creators_one_wins
                 of_64_deleters_one_wins
@@ -103,4 +115,4 @@ macro_rules! conformance {
     };
 }
 
-conformance! { memory volume volume_without_cache }
+conformance! { memory volume volume_without_cache volume_in_a_hurry }

@@ -73,7 +73,7 @@ async fn damage_is_refused_told_and_cut_where_it_begins() {
     let refused = open(directory.path()).expect_err("a damaged journal").to_string();
     let expected = format!(
         "the journal of {} cannot be used: .stowage/journal/{} is damaged at byte {}: {}; nothing \
-         was changed. Restore the directory from a backup; or look at what is lost with \
+         of it was changed. Restore the directory from a backup; or look at what is lost with \
          `stowage-sidecar verify`, and give it up with `stowage-sidecar repair`",
         directory.path().display(),
         damage.file,

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use stowage_config::Backend;
+use stowage_sidecar::backend::volume_options;
 use stowage_sidecar::server::{self, Listeners, ServeError};
 use stowage_sidecar::settings::Settings;
 use stowage_sidecar::snapshot::Socket;
@@ -47,8 +49,9 @@ pub(crate) async fn prepare(
     let (listeners, place) = addresses::bind(&plan.name, place).await?;
     let path = data.store(&plan.name);
     let directory = path.clone();
-    let opened =
-        tokio::task::spawn_blocking(move || VolumeStore::open(&path, &VolumeOptions::default()));
+    let Backend::Volume(volume) = &plan.config.backend;
+    let options = volume_options(volume);
+    let opened = tokio::task::spawn_blocking(move || VolumeStore::open(&path, &options));
     let store = match opened.await {
         Ok(Ok(store)) => Arc::new(store),
         Ok(Err(error)) => {

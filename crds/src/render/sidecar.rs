@@ -23,6 +23,8 @@ pub struct StorePlaces {
     pub data: PathBuf,
     /// The directory with one file per token; `None`: there are no static tokens.
     pub tokens_dir: Option<PathBuf>,
+    /// The memory that the process may use, where that is limited.
+    pub memory_limit: Option<ByteSize>,
     /// How long requests in flight may take to finish.
     pub shutdown_grace: Interval,
 }
@@ -43,9 +45,7 @@ pub fn sidecar(
         listen: places.listen,
         management_listen: places.management_listen,
         backend: match &spec.backend {
-            crate::Backend::Volume(_) => {
-                Backend::Volume(VolumeBackend { path: places.data.clone() })
-            }
+            crate::Backend::Volume(spec) => Backend::Volume(volume(spec, places)),
         },
         contracts: spec.served_contracts(),
         auth: Auth { tokens_dir: places.tokens_dir.clone(), anonymous: spec.auth.anonymous },
@@ -55,6 +55,21 @@ pub fn sidecar(
         namespaces: quotas(store, namespaces),
         debug: false,
         shutdown_grace: places.shutdown_grace.clone(),
+    }
+}
+
+/// Where the spec leaves the memory out, it is a quarter of what the process may use: requests
+/// and the process itself need the rest at their worst.
+fn volume(spec: &crate::VolumeBackend, places: &StorePlaces) -> VolumeBackend {
+    let defaults = VolumeBackend::new(places.data.clone());
+    let quarter = |limit: &ByteSize| {
+        ByteSize::from_bytes((limit.bytes() / 4).max(VolumeBackend::MEMORY_BYTES_MIN))
+    };
+    let by_limit = || places.memory_limit.as_ref().map(quarter);
+    VolumeBackend {
+        memory: spec.memory.clone().or_else(by_limit).unwrap_or(defaults.memory),
+        journal_size: spec.journal_size.clone().unwrap_or(defaults.journal_size),
+        path: defaults.path,
     }
 }
 

@@ -43,7 +43,7 @@ impl Case {
         self
     }
 
-    fn accepts<const N: usize>(mut self, values: [Value; N]) -> Self {
+    fn accepts(mut self, values: impl IntoIterator<Item = Value>) -> Self {
         self.accepted.extend(values);
         self
     }
@@ -95,7 +95,6 @@ fn sizes() -> Vec<Case> {
         ("Store", "/spec/backend/volume/size"),
         ("Store", "/spec/limits/maxJsonBytes"),
         ("Store", "/spec/resources/requests/memory"),
-        ("Store", "/spec/resources/limits/memory"),
         ("Store", "/spec/limits/maxNamespaceBytes"),
         ("Store", "/spec/limits/maxRuntimeSetBytes"),
         ("Store", "/spec/limits/maxArtifactBytes"),
@@ -106,12 +105,24 @@ fn sizes() -> Vec<Case> {
     ];
     let rule =
         Rule::new("").message("write a size of at least one byte and less than 8Ei, such as 10Gi");
-    places
-        .iter()
-        .map(|(kind, at)| {
-            Case::new(kind, at, &rule)
-                .accepts([json!(1), json!("1"), json!("10Gi"), json!("1.5Gi"), json!("8191Pi")])
-                .refuses([json!(0), json!("0"), json!("0.0Gi"), json!(-5), json!("9999Pi")])
+    let of_any = || [json!(1), json!("1"), json!("10Gi"), json!("1.5Gi"), json!("8191Pi")].to_vec();
+    // What other rules bound, too.
+    let bounded = [
+        ("/spec/backend/volume/memory", vec![json!(8 << 20), json!("0.25Gi"), json!("100M")]),
+        ("/spec/backend/volume/journalSize", vec![json!(1 << 20), json!("1.5Gi"), json!("8191Pi")]),
+        ("/spec/resources/limits/memory", vec![json!(1 << 30), json!("1.5Gi"), json!("8191Pi")]),
+    ];
+    let any = places.iter().map(|(kind, at)| (*kind, *at, of_any()));
+    let bounded = bounded.into_iter().map(|(at, accepted)| ("Store", at, accepted));
+    any.chain(bounded)
+        .map(|(kind, at, accepted)| {
+            Case::new(kind, at, &rule).accepts(accepted).refuses([
+                json!(0),
+                json!("0"),
+                json!("0.0Gi"),
+                json!(-5),
+                json!("9999Pi"),
+            ])
         })
         .collect()
 }
@@ -183,6 +194,12 @@ fn volume() -> Vec<Case> {
                 sized(json!({"accessModes": ["ReadWriteOnce"]})),
             )
             .refuses_change(sized(json!({})), sized(json!({"accessModes": ["ReadWriteOncePod"]}))),
+        case(&rules::memory_for_something())
+            .accepts([sized(json!({})), sized(json!({"memory": "8Mi"}))])
+            .refuses([sized(json!({"memory": "8191Ki"})), sized(json!({"memory": 1}))]),
+        case(&rules::journal_for_something())
+            .accepts([sized(json!({})), sized(json!({"journalSize": "1Mi"}))])
+            .refuses([sized(json!({"journalSize": "1M"}))]),
         Case::new("Store", "/spec/backend/volume", &rules::object_name())
             .rule_at("spec.backend.volume.existingClaim")
             .accepts([json!({"existingClaim": "a.b-1"})])
@@ -239,6 +256,14 @@ fn store() -> Vec<Case> {
                 json!("Demo"),
                 json!("a".repeat(53)),
             ]),
+        case("/spec/backend/volume/memory", &rules::memory_within_the_containers())
+            .rule_at("")
+            .accepts([json!("512Mi"), json!("8Mi")])
+            .refuses([json!("513Mi"), json!("2Gi")]),
+        case("/spec/resources", &rules::memory_within_the_containers())
+            .rule_at("")
+            .accepts([json!({}), json!({"limits": {}}), json!({"limits": {"memory": "192Mi"}})])
+            .refuses([json!({"limits": {"memory": "191Mi"}})]),
         case("/spec/backend", &rules::one_backend())
             .accepts([json!({"volume": {"size": "1Gi"}})])
             .refuses([json!({})]),

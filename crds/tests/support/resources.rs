@@ -9,6 +9,7 @@ pub(crate) fn base(kind: &str) -> Value {
             json!({
                 "backend": {"volume": {
                     "size": "1Gi", "storageClassName": "fast", "accessModes": ["ReadWriteOncePod"],
+                    "memory": "96Mi", "journalSize": "512Mi",
                 }},
                 "contracts": ["runStore", "kv"],
                 "auth": {"tokensSecretRef": {"name": "demo-tokens"}, "anonymous": "read"},

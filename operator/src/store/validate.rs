@@ -11,8 +11,8 @@ use kube::{Resource, ResourceExt};
 use stowage_config::{Access, ByteSize, Contract, Interval, SidecarConfig, TokenGrant};
 use stowage_crds::render::{self, StorePlaces};
 use stowage_crds::{
-    AccessMode, Backend, PodResources, ResourceAmounts, Store, StoreNamespace, TaintEffect,
-    TolerationOperator, VolumeBackend,
+    AccessMode, Backend, PodResources, ResourceAmounts, Store, StoreNamespace, StoreSpec,
+    TaintEffect, TolerationOperator, VolumeBackend,
 };
 
 use super::dereference::{Class, Dereferenced};
@@ -255,6 +255,7 @@ fn config(store: &Store, namespaces: &[StoreNamespace]) -> SidecarConfig {
         management_listen: ([0, 0, 0, 0], names::MANAGEMENT_PORT).into(),
         data: DATA_DIR.into(),
         tokens_dir: Some(TOKENS_DIR.into()),
+        memory_limit: memory_limit(&store.spec),
         shutdown_grace: Interval::from_secs(SHUTDOWN_GRACE_SECONDS),
     };
     render::sidecar(store, &namespaces, &places)
@@ -299,12 +300,24 @@ fn pod(store: &Store, options: &Options) -> PodSettings {
     }
 }
 
+/// What a container may use where its Store does not say.
+const MEMORY_BYTES: u64 = 512 << 20;
+
+/// The memory that the container may use.
+fn memory_limit(spec: &StoreSpec) -> Option<ByteSize> {
+    match &spec.resources {
+        None => Some(ByteSize::from_bytes(MEMORY_BYTES)),
+        Some(resources) => resources.limits.as_ref()?.memory.clone(),
+    }
+}
+
 fn default_resources() -> ResourceRequirements {
     let quantity = |text: &str| Quantity(text.to_owned());
     let requests = [("cpu", "20m"), ("memory", "32Mi")];
+    let memory = ByteSize::from_bytes(MEMORY_BYTES).to_string();
     ResourceRequirements {
         requests: Some(requests.map(|(name, text)| (name.to_owned(), quantity(text))).into()),
-        limits: Some([("memory".to_owned(), quantity("512Mi"))].into()),
+        limits: Some([("memory".to_owned(), Quantity(memory))].into()),
         ..ResourceRequirements::default()
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use stowage_config::{Backend, SidecarConfig};
-use stowage_store::{VolumeOptions, VolumeStore};
+use stowage_store::VolumeStore;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -19,6 +19,7 @@ use super::check::Loaded;
 use super::failure::Failure;
 use super::reload::reload;
 use super::{check, logs};
+use crate::backend::volume_options;
 use crate::server::{Listeners, serve};
 use crate::settings::NoAuth;
 use crate::snapshot::Socket;
@@ -122,9 +123,8 @@ async fn bind(field: &str, address: SocketAddr) -> Result<TcpListener, Failure> 
 
 async fn open(config: &SidecarConfig) -> Result<Arc<VolumeStore>, Failure> {
     let Backend::Volume(volume) = &config.backend;
-    let path = volume.path.clone();
-    let opened =
-        tokio::task::spawn_blocking(move || VolumeStore::open(&path, &VolumeOptions::default()));
+    let (path, options) = (volume.path.clone(), volume_options(volume));
+    let opened = tokio::task::spawn_blocking(move || VolumeStore::open(&path, &options));
     match opened.await {
         Ok(Ok(store)) => Ok(Arc::new(store)),
         Ok(Err(e)) => Err(Failure::Environment(format!("backend.volume.path: {e}"))),

@@ -106,6 +106,15 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// [`io::ErrorKind::NotFound`] where there is no such directory.
     fn entries(&self, path: &str) -> io::Result<Vec<(String, Kind)>>;
 
+    /// Visits the names in a directory as [`Self::entries`] gives them, without holding them all.
+    ///
+    /// # Errors
+    /// As for [`Self::entries`].
+    fn each_entry(&self, path: &str, visit: &mut dyn FnMut(&str, Kind)) -> io::Result<()> {
+        self.entries(path)?.iter().for_each(|(name, kind)| visit(name, *kind));
+        Ok(())
+    }
+
     /// Makes the names in a directory durable.
     ///
     /// # Errors

@@ -122,8 +122,13 @@ impl Disk for OsDisk {
     }
 
     fn entries(&self, path: &str) -> io::Result<Vec<(String, Kind)>> {
-        let directory = self.directory(path)?;
         let mut entries = Vec::new();
+        self.each_entry(path, &mut |name, kind| entries.push((name.to_owned(), kind)))?;
+        Ok(entries)
+    }
+
+    fn each_entry(&self, path: &str, visit: &mut dyn FnMut(&str, Kind)) -> io::Result<()> {
+        let directory = self.directory(path)?;
         for entry in Dir::read_from(&directory)? {
             let entry = entry?;
             let Ok(name) = entry.file_name().to_str() else { continue };
@@ -143,9 +148,9 @@ impl Disk for OsDisk {
                 FileType::Directory => Kind::Directory,
                 _ => Kind::Other,
             };
-            entries.push((name.to_owned(), kind));
+            visit(name, kind);
         }
-        Ok(entries)
+        Ok(())
     }
 
     fn sync_directory(&self, path: &str) -> io::Result<()> {

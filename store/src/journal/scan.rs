@@ -35,9 +35,14 @@ pub(crate) enum Reason {
     Missing { first: u64, last: u64 },
     #[error("the record {found} stands where {expected} should")]
     Order { found: u64, expected: u64 },
+    #[error("{0} is more than any store comes to")]
+    Count(u64),
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
 }
+
+/// No store gets to so many records or segments, and counting on from there cannot overflow.
+const COUNT_MAX: u64 = 1 << 62;
 
 /// One record that checks out.
 #[derive(Debug)]
@@ -141,6 +146,9 @@ impl Scanner {
         mut visit: impl FnMut(Replayed<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let damaged = |offset, reason| Damage { number, offset, reason };
+        if number > COUNT_MAX {
+            return Err(damaged(0, Reason::Count(number)).into());
+        }
         if self.number.is_some_and(|last| last + 1 != number) {
             return Err(damaged(0, Reason::Gap).into());
         }
@@ -193,6 +201,9 @@ impl Scanner {
         if found != header.capacity {
             return Err(Reason::Length { found, expected: header.capacity });
         }
+        if header.sequence > COUNT_MAX {
+            return Err(Reason::Count(header.sequence));
+        }
         self.clock = self.clock.max(Some(header.clock));
         self.sequence = self.sequence.max(header.sequence);
         Ok(header)
@@ -208,6 +219,9 @@ impl Scanner {
         expected: u64,
     ) -> Result<(), Damage> {
         let found = record.sequence;
+        if found > COUNT_MAX {
+            return Err(Damage { number, offset, reason: Reason::Count(found) });
+        }
         if found == expected {
             return Ok(());
         }

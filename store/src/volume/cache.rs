@@ -25,6 +25,16 @@ impl Entry {
         }
     }
 
+    /// The memory that its content takes, roughly.
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Self::Document(document) => document.as_ref().map_or(0, |it| it.body.len() as u64),
+            Self::Namespace(namespace) => {
+                namespace.snapshot_bytes() + namespace.len() as u64 * MEMBER_BYTES
+            }
+        }
+    }
+
     pub(super) fn as_namespace(&self) -> Option<&Arc<Namespace>> {
         match self {
             Self::Namespace(namespace) => Some(namespace),
@@ -49,14 +59,7 @@ const MEMBER_BYTES: u64 = 100;
 
 impl Weighter<SmolStr, Entry> for Bytes {
     fn weight(&self, path: &SmolStr, entry: &Entry) -> u64 {
-        let bytes = match entry {
-            Entry::Document(None) => 0,
-            Entry::Document(Some(object)) => object.body.len() as u64,
-            Entry::Namespace(namespace) => {
-                namespace.snapshot_bytes() + namespace.len() as u64 * MEMBER_BYTES
-            }
-        };
-        ENTRY_BYTES + path.len() as u64 + bytes
+        ENTRY_BYTES + path.len() as u64 + entry.bytes()
     }
 }
 

@@ -1,12 +1,8 @@
 //! The thread that brings the tree up to date behind the journal.
 //!
-//! A round takes what is due, writes it all to temporary files, makes those durable, renames them
-//! into place, and makes the names durable. So no name in the tree ever leads to content that is
-//! not durable, and a start may trust a file by its time. Then the journal is told how far the
-//! tree has come, and what it does not need any more is freed.
+//! A round takes what is due and saves it (`save`). So a start may trust a file by its time. Then
+//! the journal is told how far the tree has come, and what it does not need any more is freed.
 
-use std::collections::BTreeSet;
-use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,24 +10,15 @@ use super::VolumeOptions;
 use super::cache::Entry;
 use super::commit;
 use super::engine::Engine;
-use super::namespace_file;
 use super::pin::GivenUp;
+use super::save::{Due, Saver};
 use super::state::{Item, Live, Purpose, Slot};
-use super::tree::not_a_directory;
-use crate::disk::{DiskFile, split};
+use crate::Result;
 use crate::journal::entry::Entry as Record;
 use crate::journal::segments;
-use crate::revision::Revision;
-use crate::{Result, StoreError};
-
-/// From so many files on, one sync of everything is cheaper than one of each.
-const FILES_SYNCED_EACH: usize = 8;
 
 /// The most files of a round: what waits for room gets some sooner.
 const FILES_MAX: usize = 8_192;
-
-/// So many files are renamed while nobody can list them.
-const RENAMES: usize = 64;
 
 /// How long a full volume is left alone where somebody waits.
 const ALONE_MIN: Duration = Duration::from_millis(20);
@@ -39,25 +26,10 @@ const ALONE_MIN: Duration = Duration::from_millis(20);
 /// A file is rewritten so seldom that it costs no more than this many bytes a second.
 const REWRITE_BYTES_PER_SECOND: u64 = 4 << 20;
 
-/// One path of a round.
-#[derive(Debug)]
-struct Due {
-    path: Arc<str>,
-    entry: Entry,
-    /// The record that made it so.
-    sequence: u64,
-}
-
-/// What stands ready under a temporary name.
-struct Staged {
-    temporary: String,
-    file: Box<dyn DiskFile>,
-    due: Due,
-}
-
 /// Works until the store is closed, and once more then, or until it has failed.
 pub(super) fn run(engine: &Engine) {
-    let mut checkpointer = Checkpointer { engine, known: BTreeSet::new() };
+    let saver = Saver::new(&*engine.disk, &engine.stage, &engine.names);
+    let mut checkpointer = Checkpointer { engine, saver };
     let mut found_full = None;
     loop {
         let is_last = checkpointer.wait(found_full);
@@ -87,8 +59,7 @@ fn patience(slot: &Slot, options: &VolumeOptions) -> Duration {
 
 struct Checkpointer<'a> {
     engine: &'a Engine,
-    /// The directories that were made durable.
-    known: BTreeSet<String>,
+    saver: Saver<'a>,
 }
 
 impl Checkpointer<'_> {
@@ -134,26 +105,10 @@ impl Checkpointer<'_> {
     /// Brings into the tree what is due; says whether all of it fitted.
     fn round(&mut self, is_last: bool) -> Result<bool> {
         let engine = self.engine;
-        let (removed, written): (Vec<Due>, Vec<Due>) = self
-            .due(is_last)
-            .into_iter()
-            .partition(|due| matches!(due.entry, Entry::Document(None)));
-        let mut directories = BTreeSet::new();
-        // First, because it makes room.
-        for due in &removed {
-            self.remove(&due.path, &mut directories)?;
-        }
-        let (staged, all_fit) = self.stage_all(written)?;
-        let mut saved = removed;
-        for chunk in staged.chunks(RENAMES) {
-            let _names = engine.names.write().unwrap_or_else(PoisonError::into_inner);
-            for Staged { temporary, due, .. } in chunk {
-                engine.disk.rename(temporary, &due.path).map_err(|error| at(&due.path, error))?;
-                directories.insert(split(&due.path).0.to_owned());
-            }
-        }
-        saved.extend(staged.into_iter().map(|staged| staged.due));
-        self.sync_directories(&directories)?;
+        let due = self.due(is_last);
+        let wanted = due.len();
+        let saved = self.saver.save(due)?;
+        let all_fit = saved.len() == wanted;
         engine.stage.refill();
         self.settle(&saved)?;
         let mut state = engine.lock();
@@ -189,66 +144,6 @@ impl Checkpointer<'_> {
             due.truncate(FILES_MAX);
         }
         due.into_iter().map(|(_, due)| due).collect()
-    }
-
-    fn remove(&self, path: &str, directories: &mut BTreeSet<String>) -> Result<()> {
-        let _names = self.engine.names.write().unwrap_or_else(PoisonError::into_inner);
-        match self.engine.disk.remove(path) {
-            Ok(()) => {
-                directories.insert(split(path).0.to_owned());
-                Ok(())
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(at(path, error)),
-        }
-    }
-
-    /// Writes each to a temporary file, durably; says whether all fitted.
-    fn stage_all(&mut self, written: Vec<Due>) -> Result<(Vec<Staged>, bool)> {
-        let engine = self.engine;
-        let mut staged = Vec::with_capacity(written.len());
-        let mut all_fit = true;
-        for due in written {
-            match self.stage(due) {
-                Ok(one) => staged.push(one),
-                Err(StoreError::OutOfSpace) => all_fit = false,
-                Err(error) => return Err(error),
-            }
-        }
-        if staged.len() > FILES_SYNCED_EACH {
-            engine.disk.sync_everything()?;
-        } else {
-            for Staged { file, .. } in &staged {
-                file.sync()?;
-            }
-        }
-        Ok((staged, all_fit))
-    }
-
-    fn stage(&mut self, due: Due) -> Result<Staged> {
-        let directory = split(&due.path).0;
-        if !self.known.contains(directory) {
-            self.engine.stage.make_way(&due.path).map_err(|error| at(&due.path, error))?;
-            self.known.insert(directory.to_owned());
-        }
-        let (temporary, file) = match &due.entry {
-            Entry::Document(Some(object)) => {
-                self.engine.stage.write(&object.body, Some(Revision::at(object.modified)))?
-            }
-            Entry::Namespace(namespace) => {
-                self.engine.stage.write(&namespace_file::encode(namespace), None)?
-            }
-            Entry::Document(None) => self.engine.stage.write(b"", None)?,
-        };
-        Ok(Staged { temporary, file, due })
-    }
-
-    fn sync_directories(&self, directories: &BTreeSet<String>) -> io::Result<()> {
-        let disk = &self.engine.disk;
-        if directories.len() > FILES_SYNCED_EACH {
-            return disk.sync_everything();
-        }
-        directories.iter().try_for_each(|directory| disk.sync_directory(directory))
     }
 
     /// Forgets what is in the tree, tells the journal so, and frees what it does not need.
@@ -293,11 +188,4 @@ pub(super) fn free(engine: &Engine, segment: &Live) -> Result<()> {
     drop(state);
     engine.allocate.notify_one();
     Ok(())
-}
-
-fn at(path: &str, error: io::Error) -> StoreError {
-    match error.kind() {
-        io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => not_a_directory(path),
-        _ => StoreError::from_io(error),
-    }
 }

@@ -91,9 +91,6 @@ impl Engine {
                 })
                 .await?;
             let change = edit(before.as_deref());
-            if let Change::Put(body) = &change {
-                check_length(body)?;
-            }
             let hash = hash_of(&change);
             let updated = self
                 .decide(key.as_str(), |state, path, entry| {

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::VolumeOptions;
 use super::archive::Turns;
 use super::cache::Cache;
+use super::names::Names;
 use super::stage::Stage;
 use super::state::{Item, State};
 use super::tree::Tree;
@@ -16,6 +17,9 @@ use crate::{Result, StoreError};
 
 /// What happened where a panic ended a change.
 pub(super) const DEFECT: &str = "the store has stopped because of a defect";
+
+/// The part of the memory for what is read again that sorted names may take.
+const NAMES_PART: u64 = 4;
 
 /// Whether the store answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,8 +66,7 @@ pub(super) struct Engine {
     pub(super) allocate: Condvar,
     /// Wakes writes that wait for room.
     pub(super) room: Notify,
-    /// Kept from changing while somebody lists it: names in the tree.
-    pub(super) names: std::sync::RwLock<()>,
+    pub(super) names: Names,
     /// Who works on archives.
     pub(super) turns: Turns,
 }
@@ -79,7 +82,8 @@ impl Engine {
             tree: Tree::new(Arc::clone(&disk)),
             stage,
             disk,
-            cache: Cache::new(options.cache_bytes),
+            cache: Cache::new(options.cache_bytes - options.cache_bytes / NAMES_PART),
+            names: Names::new(options.cache_bytes / NAMES_PART),
             options,
             status: watch::Sender::new(Status::Open),
             state: Mutex::new(state),
@@ -87,7 +91,6 @@ impl Engine {
             checkpoint: Condvar::new(),
             allocate: Condvar::new(),
             room: Notify::new(),
-            names: std::sync::RwLock::new(()),
             turns: Turns::default(),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::lock::DirectoryLock;
 use super::namespace_file;
 use super::open::{self, OpenError};
+use super::recover::{self, RecoverError};
 use super::tree::Tree;
 use crate::disk::{Disk, OsDisk, split};
 use crate::journal::scan::{Damage, Scanner};
@@ -77,14 +78,33 @@ pub enum InspectError {
 /// [`InspectError`], where it cannot look; damage is no error but in the report.
 pub fn verify(path: &Path) -> Result<Report, InspectError> {
     let (disk, _lock) = take(path)?;
-    let (numbers, records, damage) = scan(&disk)?;
+    look(&(Arc::new(disk) as Arc<dyn Disk>))
+}
+
+/// Checks a disk that nobody else uses, as [`verify`] does.
+pub(super) fn look(disk: &Arc<dyn Disk>) -> Result<Report, InspectError> {
+    let (numbers, records, damage) = scan(&**disk)?;
+    let tree = Tree::new(Arc::clone(disk));
+    let mut files = unreadable(&tree)?;
+    if damage.is_none() && !numbers.is_empty() {
+        // Whether the journal goes on where the tree stands.
+        let found = recover::check(&**disk, &tree).map_err(|error| match error {
+            RecoverError::Io(error) => InspectError::Io(error),
+            other => InspectError::Place(other.to_string()),
+        })?;
+        for file in found {
+            if !files.contains(&file) {
+                files.push(file);
+            }
+        }
+    }
     let damage = damage.map(|damage| JournalDamage {
         file: name(damage.number),
         offset: damage.offset,
         reason: damage.reason.to_string(),
         later_segments: numbers.iter().filter(|number| **number > damage.number).count(),
     });
-    Ok(Report { segments: numbers.len(), records, damage, files: unreadable(disk)? })
+    Ok(Report { segments: numbers.len(), records, damage, files })
 }
 
 /// Cuts the journal at the place where it does not check out: what stands from there on is lost.
@@ -178,8 +198,7 @@ fn keep(disk: &OsDisk, numbers: &[u64]) -> Result<String, InspectError> {
 }
 
 /// The namespaces that do not read as such.
-fn unreadable(disk: OsDisk) -> Result<Vec<String>, InspectError> {
-    let tree = Tree::new(Arc::new(disk));
+fn unreadable(tree: &Tree) -> Result<Vec<String>, InspectError> {
     let mut paths = Vec::new();
     tree.walk(NAMESPACES.trim_end_matches('/'), &mut |path| paths.push(path.to_owned()))?;
     paths.sort_unstable();

@@ -48,14 +48,18 @@ mod checkpoint;
 mod commit;
 mod decide;
 mod engine;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod inspect;
 mod lock;
+mod names;
 mod namespace_file;
 mod open;
 mod pin;
 mod read;
 mod recover;
 mod restore;
+mod save;
 pub mod snapshot;
 mod stage;
 mod state;

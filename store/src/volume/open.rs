@@ -11,8 +11,10 @@ use std::time::Instant;
 use super::VolumeOptions;
 use super::engine::Engine;
 use super::lock::{DirectoryLock, LockError};
+use super::names::Names;
 use super::pin::Pins;
 use super::recover::{RecoverError, Recovered, Unsaved, recover};
+use super::save::Saver;
 use super::stage::{Stage, TEMPORARY};
 use super::state::{Layout, Live, Slot, State};
 use super::tree::Tree;
@@ -99,9 +101,9 @@ pub enum OpenError {
         /// The directory that was asked for.
         path: PathBuf,
     },
-    /// What was acknowledged cannot all be read back. Nothing was changed.
+    /// What was acknowledged cannot all be read back. The journal was not changed.
     #[error(
-        "the journal of {path} cannot be used: {reason}; nothing was changed. Restore the directory from a backup; or look at what is lost with `stowage-sidecar verify`, and give it up with `stowage-sidecar repair`"
+        "the journal of {path} cannot be used: {reason}; nothing of it was changed. Restore the directory from a backup; or look at what is lost with `stowage-sidecar verify`, and give it up with `stowage-sidecar repair`"
     )]
     Journal {
         /// The directory that was asked for.
@@ -199,12 +201,15 @@ pub(super) fn open(
     disk.sync_everything().map_err(failed)?;
     let format = disk.open(FORMAT_FILE, Access::ReadWrite).map_err(failed)?;
     let step = time_step(&*format).map_err(failed)?;
+    let options = options.fitting(disk.size().map_err(failed)?);
+    let names = Names::new(0);
+    let mut saver = Saver::new(&*disk, &stage, &names);
+    let tree = Tree::new(Arc::clone(&disk));
     let recovered =
-        recover(&*disk, &Tree::new(Arc::clone(&disk))).map_err(|error| match error {
+        recover(&*disk, &tree, &mut saver, options.dirty_bytes).map_err(|error| match error {
             RecoverError::Io(error) | RecoverError::Tree(StoreError::Io(error)) => failed(error),
             other => OpenError::Journal { path: path.into(), reason: other.to_string() },
         })?;
-    let options = options.fitting(disk.size().map_err(failed)?);
     let mut clock = Clock::new(recovered.clock, step);
     if let Some(latest) = recovered.latest {
         clock.has_seen(latest);
@@ -269,8 +274,9 @@ fn begin(
         committed_at: Some(found.sequence),
         oldest: found.oldest,
         since: now,
-        pinned: 0,
+        pinned: found.bytes,
     };
+    let pinned = unsaved.values().map(|found| found.bytes).sum();
     Ok(State {
         checkpoint_now: !unsaved.is_empty(),
         slots: unsaved.into_iter().map(|(path, found)| (path, slot(found))).collect(),
@@ -286,7 +292,7 @@ fn begin(
         },
         clock,
         loads: HashMap::new(),
-        pinned: 0,
+        pinned,
         durable: next_sequence - 1,
         saved: 0,
         told,

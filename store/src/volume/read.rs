@@ -1,7 +1,7 @@
 //! Reading what is committed: from memory, from what is not in the tree yet, from the tree.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -9,7 +9,7 @@ use super::blocking;
 use super::cache::Entry;
 use super::engine::{DEFECT, Engine};
 use super::namespace_file;
-use super::state::{Slot, State};
+use super::state::State;
 use crate::key::NAMESPACES;
 use crate::revision::{Revision, content_hash};
 use crate::{Key, Namespace, Object, Prefix, Result, StoreError};
@@ -141,33 +141,33 @@ impl Engine {
         after: Option<&Key>,
         limit: usize,
     ) -> Result<Vec<Key>> {
-        // Without this, a file that is renamed while its directory is read might be missed.
-        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        let after = after.map_or("", Key::as_str);
+        let names = self.names.steady();
+        // What is not in the tree yet; the first ones are enough.
         let mut keys = BTreeSet::new();
-        let is_wanted = |key: &Key| after.is_none_or(|after| key > after);
-        let mut waiting: Vec<(Key, bool)> = {
+        let in_range = |path: &str| path > after && path.starts_with(prefix.as_str());
+        for (path, slot) in self.lock().slots.iter().filter(|(path, _)| in_range(path)) {
+            let is_wanted = keys.len() < limit || keys.last().is_some_and(|last| path < last);
+            if is_wanted && slot.committed.as_document().is_some() {
+                keys.insert(Arc::clone(path));
+                if keys.len() > limit {
+                    keys.pop_last();
+                }
+            }
+        }
+        let mut is_there = |path: &str| {
             let state = self.lock();
-            let below = state.slots.iter().filter(|(path, _)| path.starts_with(prefix.as_str()));
-            let key = |(path, slot): (&Arc<str>, &Slot)| {
-                Some((Key::from_path(path)?, slot.committed.as_document().is_some()))
-            };
-            below.filter_map(key).filter(|(key, _)| is_wanted(key)).collect()
+            let is_deleted =
+                state.slots.get(path).is_some_and(|slot| slot.committed.as_document().is_none());
+            if is_deleted || Key::from_path(path).is_none() {
+                return false;
+            }
+            keys.insert(path.into());
+            true
         };
-        waiting.sort_unstable();
         let directory = prefix.as_str().trim_end_matches('/');
-        self.tree.walk(directory, &mut |path| {
-            let Some(key) = Key::from_path(path).filter(is_wanted) else { return };
-            if waiting.binary_search_by(|(waiting, _)| waiting.cmp(&key)).is_ok() {
-                return;
-            }
-            keys.insert(key);
-            if keys.len() > limit {
-                keys.pop_last();
-            }
-        })?;
-        drop(names);
-        keys.extend(waiting.into_iter().filter(|(_, is_there)| *is_there).map(|(key, _)| key));
-        Ok(keys.into_iter().take(limit).collect())
+        names.files_after(&*self.disk, directory, after, limit, &mut is_there)?;
+        Ok(keys.iter().filter_map(|path| Key::from_path(path)).take(limit).collect())
     }
 }
 

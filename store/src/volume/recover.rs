@@ -1,6 +1,6 @@
 //! What a start finds in the journal and brings to bear on the tree.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque, hash_map};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,14 +8,16 @@ use bytes::Bytes;
 use super::cache::Entry;
 use super::namespace_file;
 use super::read::object;
+use super::save::{Due, Saver};
 use super::state::Live;
 use super::tree::Tree;
 use crate::disk::Disk;
 use crate::journal::entry::{Change, Entry as Record};
 use crate::journal::scan::{Damage, Scanner, Tail};
 use crate::journal::segments;
+use crate::key::NAMESPACES;
 use crate::revision::Revision;
-use crate::{Namespace, Operation, StoreError};
+use crate::{Key, Namespace, NamespaceKey, Operation, StoreError};
 
 /// Why the journal cannot be brought to bear.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,8 @@ pub(super) enum RecoverError {
         "{path} is at version {found}, and the journal goes on at {next}: restore the file from where it was moved"
     )]
     Gap { path: Arc<str>, found: u64, next: u64 },
+    #[error("a record is about {0:?}, where no such thing stands: another version wrote it")]
+    Place(Arc<str>),
     #[error(transparent)]
     Tree(#[from] StoreError),
     #[error(transparent)]
@@ -40,6 +44,8 @@ pub(super) struct Unsaved {
     pub(super) oldest: u64,
     /// The last record.
     pub(super) sequence: u64,
+    /// The memory that its records hold on to, roughly.
+    pub(super) bytes: u64,
 }
 
 /// What the journal holds.
@@ -63,6 +69,7 @@ pub(super) struct Recovered {
 }
 
 /// A segment, and the sequences of its records.
+#[derive(Debug)]
 struct Read {
     live: Live,
     last: u64,
@@ -82,65 +89,168 @@ enum Pending {
     Namespace(Vec<(u64, u64, Vec<Operation>)>),
 }
 
+/// What a row of segments holds, but for the changes.
+#[derive(Debug)]
+pub(super) struct Journal {
+    used: VecDeque<Read>,
+    unused: Vec<(u64, u64)>,
+    /// The last record that is known to be in the tree with all before it, and the clock then.
+    checkpoint: (u64, Option<i128>),
+    last_number: Option<u64>,
+    scanner: Scanner,
+}
+
+impl Journal {
+    /// Reads all segments once.
+    pub(super) fn read(disk: &dyn Disk) -> Result<Self, RecoverError> {
+        let numbers = segments::numbers(disk)?;
+        let mut scanner = Scanner::default();
+        let mut checkpoint = (0, None);
+        let mut used = VecDeque::new();
+        let mut unused = Vec::new();
+        for number in &numbers {
+            let bytes = segments::read(disk, *number)?;
+            let capacity = bytes.len() as u64;
+            let mut read: Option<Read> = None;
+            scanner.segment(*number, &bytes, |record| {
+                let sequence = record.sequence();
+                let live = || Live { number: *number, capacity, first: sequence };
+                read.get_or_insert_with(|| Read { live: live(), last: sequence }).last = sequence;
+                if record.is_checkpoint()
+                    && let Record::Checkpoint { sequence, clock } = record.entry()?
+                {
+                    checkpoint = (sequence, Some(clock));
+                }
+                Ok::<_, Damage>(())
+            })?;
+            match read {
+                Some(read) => used.push_back(read),
+                None => unused.push((*number, capacity)),
+            }
+        }
+        Ok(Self { used, unused, checkpoint, last_number: numbers.last().copied(), scanner })
+    }
+
+    /// Reads the segments again that hold changes after the last checkpoint, and hands those out.
+    fn changes(
+        &self,
+        disk: &dyn Disk,
+        mut visit: impl FnMut(u64, Arc<str>, Change) -> Result<(), RecoverError>,
+    ) -> Result<(), RecoverError> {
+        let saved = self.checkpoint.0;
+        for read in self.used.iter().filter(|read| read.last > saved) {
+            let bytes = segments::read(disk, read.live.number)?;
+            Scanner::default().segment(read.live.number, &bytes, |record| {
+                if record.sequence() > saved
+                    && let Record::Change { path, change } = record.entry()?
+                {
+                    let is_patch = matches!(change, Change::Patch { .. });
+                    if is_patch != path.starts_with(NAMESPACES) {
+                        return Err(RecoverError::Place(path));
+                    }
+                    visit(record.sequence(), path, change)?;
+                }
+                Ok::<_, RecoverError>(())
+            })?;
+        }
+        Ok(())
+    }
+}
+
 /// Reads the journal, all of it once and what is not in the tree a second time, and compares with
-/// the tree. Changes nothing.
-pub(super) fn recover(disk: &dyn Disk, tree: &Tree) -> Result<Recovered, RecoverError> {
-    let numbers = segments::numbers(disk)?;
-    let mut scanner = Scanner::default();
-    let mut checkpoint = (0, None);
-    let mut used = VecDeque::new();
-    let mut unused = Vec::new();
-    for number in &numbers {
-        let bytes = segments::read(disk, *number)?;
-        let capacity = bytes.len() as u64;
-        let mut read: Option<Read> = None;
-        scanner.segment(*number, &bytes, |record| {
-            let sequence = record.sequence();
-            let live = || Live { number: *number, capacity, first: sequence };
-            read.get_or_insert_with(|| Read { live: live(), last: sequence }).last = sequence;
-            if record.is_checkpoint()
-                && let Record::Checkpoint { sequence, clock } = record.entry()?
-            {
-                checkpoint = (sequence, Some(clock));
-            }
-            Ok::<_, Damage>(())
-        })?;
-        match read {
-            Some(read) => used.push_back(read),
-            None => unused.push((*number, capacity)),
-        }
-    }
-    let mut pending: HashMap<Arc<str>, Pending> = HashMap::new();
+/// the tree. Where more is missing there than `bytes_max` of memory hold, the tree is brought up
+/// to date on the way. That changes nothing for the next start, whenever this one ends: it finds
+/// the same journal, and in the tree what some of its records came to.
+///
+/// Where there is no room for that, it takes more memory rather than refuse to start.
+pub(super) fn recover(
+    disk: &dyn Disk,
+    tree: &Tree,
+    saver: &mut Saver<'_>,
+    bytes_max: u64,
+) -> Result<Recovered, RecoverError> {
+    let journal = Journal::read(disk)?;
+    let mut backlog = Backlog::default();
     let mut latest = None;
-    for read in used.iter().filter(|read| read.last > checkpoint.0) {
-        let bytes = segments::read(disk, read.live.number)?;
-        Scanner::default().segment(read.live.number, &bytes, |record| {
-            if record.sequence() > checkpoint.0
-                && let Record::Change { path, change } = record.entry()?
-            {
-                latest = latest.max(revision(&change));
-                add(&mut pending, path, record.sequence(), change);
-            }
-            Ok::<_, Damage>(())
-        })?;
-    }
+    let mut limit = bytes_max;
+    journal.changes(disk, |sequence, path, change| {
+        latest = latest.max(revision(&change));
+        if !backlog.pending.contains_key(&path) {
+            require_place(&path)?;
+        }
+        backlog.add(path, sequence, change);
+        if backlog.bytes > limit {
+            backlog.save(tree, saver, bytes_max)?;
+            limit = bytes_max.max(2 * backlog.bytes);
+        }
+        Ok(())
+    })?;
     let mut unsaved = HashMap::new();
-    for (path, pending) in pending {
-        if let Some(found) = compare(tree, &path, pending)? {
-            unsaved.insert(path, found);
+    for (path, pending) in &backlog.pending {
+        if let Some(found) = compare(tree, path, pending)? {
+            unsaved.insert(Arc::clone(path), found);
         }
     }
+    let Journal { used, unused, checkpoint, last_number, scanner } = journal;
     Ok(Recovered {
         unsaved,
         live: used.into_iter().map(|read| read.live).collect(),
         unused,
         next_sequence: scanner.next_sequence(),
-        next_number: numbers.last().map_or(1, |last| last + 1),
+        next_number: last_number.map_or(1, |last| last + 1),
         told: checkpoint.0,
         clock: scanner.clock().max(checkpoint.1),
         latest,
         tail: scanner.tail(),
     })
+}
+
+/// What stands in the way of bringing a journal to bear that checks out, each with its path.
+/// Changes nothing.
+pub(super) fn check(disk: &dyn Disk, tree: &Tree) -> Result<Vec<String>, RecoverError> {
+    let mut found = Vec::new();
+    // The version of each namespace; of a document, and of what was told, none.
+    let mut seen: HashMap<Arc<str>, Option<u64>> = HashMap::new();
+    Journal::read(disk)?.changes(disk, |_, path, change| {
+        if !seen.contains_key(&path) {
+            require_place(&path)?;
+        }
+        let version = match seen.entry(Arc::clone(&path)) {
+            hash_map::Entry::Occupied(seen) => seen.into_mut(),
+            hash_map::Entry::Vacant(vacant) => vacant.insert(match &change {
+                Change::Patch { .. } => match namespace(tree, &path) {
+                    Ok(namespace) => Some(namespace.version()),
+                    Err(error) => {
+                        found.push(error.to_string());
+                        None
+                    }
+                },
+                Change::Put { .. } | Change::Delete { .. } => {
+                    found.extend(tree.modified(&path).err().map(|error| error.to_string()));
+                    None
+                }
+            }),
+        };
+        if let (Change::Patch { version: next, .. }, Some(at)) = (change, *version)
+            && next > at
+        {
+            *version = Some(next).filter(|next| *next == at + 1);
+            if version.is_none() {
+                found.push(RecoverError::Gap { path, found: at, next }.to_string());
+            }
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Whether a key leads to a path: what does not come from a key may lead out of the tree.
+fn require_place(path: &Arc<str>) -> Result<(), RecoverError> {
+    if Key::from_path(path).is_some() || NamespaceKey::from_path(path).is_some() {
+        Ok(())
+    } else {
+        Err(RecoverError::Place(Arc::clone(path)))
+    }
 }
 
 fn revision(change: &Change) -> Option<Revision> {
@@ -150,65 +260,161 @@ fn revision(change: &Change) -> Option<Revision> {
     }
 }
 
-fn add(pending: &mut HashMap<Arc<str>, Pending>, path: Arc<str>, sequence: u64, change: Change) {
-    let (revision, body) = match change {
-        Change::Put { revision, body } => (revision, Some(body)),
-        Change::Delete { revision } => (revision, None),
-        Change::Patch { version, operations } => {
-            let patches = pending.entry(path).or_insert_with(|| Pending::Namespace(Vec::new()));
-            if let Pending::Namespace(patches) = patches {
-                patches.push((sequence, version, operations));
+/// What was read of the journal and not yet compared with the tree.
+#[derive(Default)]
+struct Backlog {
+    pending: HashMap<Arc<str>, Pending>,
+    /// The memory that it takes, roughly.
+    bytes: u64,
+}
+
+/// What a path takes beside its content, roughly, in bytes.
+const PATH_BYTES: u64 = 300;
+
+impl Pending {
+    fn bytes(&self, path: &str) -> u64 {
+        let content = match self {
+            Self::Document { body, .. } => body.as_ref().map_or(0, Bytes::len) as u64,
+            Self::Namespace(patches) => {
+                patches.iter().map(|(_, _, operations)| operations_bytes(operations)).sum()
             }
-            return;
+        };
+        PATH_BYTES + path.len() as u64 + content
+    }
+}
+
+fn operations_bytes(operations: &[Operation]) -> u64 {
+    // Each has allocations of its own.
+    const EACH: u64 = 150;
+    let bytes = |operation: &Operation| match operation {
+        Operation::Set { key, value } => EACH + (key.as_str().len() + value.len()) as u64,
+        Operation::Delete { key } => EACH + key.as_str().len() as u64,
+        Operation::Clear => EACH,
+    };
+    EACH + operations.iter().map(bytes).sum::<u64>()
+}
+
+impl Backlog {
+    fn add(&mut self, path: Arc<str>, sequence: u64, change: Change) {
+        let (revision, body) = match change {
+            Change::Put { revision, body } => (revision, Some(body)),
+            Change::Delete { revision } => (revision, None),
+            Change::Patch { version, operations } => {
+                self.bytes += operations_bytes(&operations);
+                let patches = self.pending.entry(path).or_insert_with_key(|path| {
+                    let new = Pending::Namespace(Vec::new());
+                    self.bytes += new.bytes(path);
+                    new
+                });
+                if let Pending::Namespace(patches) = patches {
+                    patches.push((sequence, version, operations));
+                }
+                return;
+            }
+        };
+        let (oldest, latest) = match self.pending.get(&path) {
+            Some(Pending::Document { oldest, latest, .. }) => (*oldest, revision.max(*latest)),
+            _ => (sequence, revision),
+        };
+        let next = Pending::Document { oldest, sequence, revision, body, latest };
+        self.bytes += next.bytes(&path);
+        if let Some(before) = self.pending.insert(Arc::clone(&path), next) {
+            self.bytes -= before.bytes(&path);
         }
-    };
-    let (oldest, latest) = match pending.get(&path) {
-        Some(Pending::Document { oldest, latest, .. }) => (*oldest, revision.max(*latest)),
-        _ => (sequence, revision),
-    };
-    pending.insert(path, Pending::Document { oldest, sequence, revision, body, latest });
+    }
+
+    /// Brings the tree up to date with what is pending, and forgets what fitted. Namespaces are
+    /// held whole for that, a few at a time.
+    fn save(
+        &mut self,
+        tree: &Tree,
+        saver: &mut Saver<'_>,
+        bytes_max: u64,
+    ) -> Result<(), RecoverError> {
+        let mut settled: Vec<Arc<str>> = Vec::new();
+        let mut due = Vec::new();
+        let mut held = 0;
+        for (path, pending) in &self.pending {
+            match compare(tree, path, pending)? {
+                None => settled.push(Arc::clone(path)),
+                Some(Unsaved { entry, sequence, .. }) => {
+                    held += entry.bytes();
+                    due.push(Due { path: Arc::clone(path), entry, sequence });
+                }
+            }
+            if held > bytes_max {
+                settled.extend(saver.save(std::mem::take(&mut due))?.into_iter().map(|it| it.path));
+                held = 0;
+            }
+        }
+        settled.extend(saver.save(due)?.into_iter().map(|it| it.path));
+        for path in settled {
+            if let Some(pending) = self.pending.remove(&path) {
+                self.bytes -= pending.bytes(&path);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What of the records at a path is missing in the tree.
 fn compare(
     tree: &Tree,
     path: &Arc<str>,
-    pending: Pending,
+    pending: &Pending,
 ) -> Result<Option<Unsaved>, RecoverError> {
     match pending {
         Pending::Document { oldest, sequence, revision, body, latest } => {
             let is_saved = match tree.modified(path)? {
-                // What is later was put there by a person, after the crash.
-                Some(found) => found > latest || found == revision && body.is_some(),
+                // What is later was put there by a person, after the crash; or by a record that is
+                // yet to be read.
+                Some(found) => found > *latest || found == *revision && body.is_some(),
                 None => body.is_none(),
             };
-            let object = body.map(|body| Arc::new(object(revision, body)));
+            let object = body.clone().map(|body| Arc::new(object(*revision, body)));
             let entry = Entry::Document(object);
-            Ok((!is_saved).then_some(Unsaved { entry, oldest, sequence }))
+            let bytes = pending.bytes(path);
+            Ok((!is_saved).then_some(Unsaved {
+                entry,
+                oldest: *oldest,
+                sequence: *sequence,
+                bytes,
+            }))
         }
         Pending::Namespace(patches) => {
-            let mut namespace = match tree.read(path)? {
-                None => Namespace::default(),
-                Some((_, bytes)) => namespace_file::decode(&bytes).map_err(|damage| {
-                    StoreError::Corrupt { key: path.to_string(), reason: damage.to_string() }
-                })?,
-            };
+            let mut namespace = namespace(tree, path)?;
             let mut oldest = None;
             let mut last = 0;
             for (sequence, version, operations) in patches {
                 let found = namespace.version();
-                if version <= found {
+                if *version <= found {
                     continue;
                 }
-                if version != found + 1 {
-                    return Err(RecoverError::Gap { path: Arc::clone(path), found, next: version });
+                if *version != found + 1 {
+                    return Err(RecoverError::Gap {
+                        path: Arc::clone(path),
+                        found,
+                        next: *version,
+                    });
                 }
-                namespace.apply(&operations);
-                oldest = oldest.or(Some(sequence));
-                last = sequence;
+                namespace.apply(operations);
+                oldest = oldest.or(Some(*sequence));
+                last = *sequence;
             }
             let entry = Entry::Namespace(Arc::new(namespace));
-            Ok(oldest.map(|oldest| Unsaved { entry, oldest, sequence: last }))
+            let bytes = pending.bytes(path);
+            Ok(oldest.map(|oldest| Unsaved { entry, oldest, sequence: last, bytes }))
         }
+    }
+}
+
+/// What the tree has of a namespace.
+fn namespace(tree: &Tree, path: &str) -> Result<Namespace, StoreError> {
+    match tree.read(path)? {
+        None => Ok(Namespace::default()),
+        Some((_, bytes)) => namespace_file::decode(&bytes).map_err(|damage| StoreError::Corrupt {
+            key: path.to_owned(),
+            reason: damage.to_string(),
+        }),
     }
 }

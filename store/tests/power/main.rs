@@ -20,5 +20,6 @@ mod lies;
 mod live;
 mod places;
 mod planted;
+mod replay;
 mod session;
 mod verify;

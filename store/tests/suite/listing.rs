@@ -64,3 +64,39 @@ pub(crate) async fn a_list_follows_puts_and_deletes(store: Arc<dyn Store>) {
     fill(&*store, &keys[1..2]).await;
     assert_eq!(list().await.expect("a list"), keys);
 }
+
+/// Random puts, deletes and pages, over directories and within one.
+pub(crate) async fn a_list_agrees_with_a_model(store: Arc<dyn Store>) {
+    let mut random = fastrand::Rng::with_seed(11);
+    let mut model = std::collections::BTreeSet::new();
+    for step in 0..1_500 {
+        let number = random.usize(..40).to_string();
+        let key = match random.usize(..2) {
+            0 => document(&number),
+            _ => runtime_set(["a", "a-b", "a/b"][random.usize(..3)], &number),
+        };
+        match random.usize(..5) {
+            0..2 => {
+                store.put(&key, "1".into(), Preconditions::none()).await.expect("a put");
+                model.insert(key);
+            }
+            2 => {
+                let was_there = store.delete(&key, Preconditions::none()).await.expect("a delete");
+                assert_eq!(was_there, model.remove(&key), "step {step}: {key}");
+            }
+            _ => {
+                let prefix =
+                    [Prefix::run_stores(), Prefix::runtime_sets()][random.usize(..2)].clone();
+                let after = random.bool().then_some(key);
+                let limit = random.usize(..12);
+                let page = store.list(&prefix, after.as_ref(), limit).await.expect("a page");
+                let is_in = |key: &&Key| {
+                    key.as_str().starts_with(prefix.as_str())
+                        && after.as_ref().is_none_or(|after| *key > after)
+                };
+                let expected: Vec<Key> = model.iter().filter(is_in).take(limit).cloned().collect();
+                assert_eq!(page, expected, "step {step}: {limit} of {prefix:?} after {after:?}");
+            }
+        }
+    }
+}

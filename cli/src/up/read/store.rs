@@ -33,6 +33,7 @@ pub(super) fn plan(
         management_listen: (Ipv4Addr::LOCALHOST, 2).into(),
         data: data.join(&name),
         tokens_dir: None,
+        memory_limit: None,
         shutdown_grace: Interval::from_secs(SHUTDOWN_GRACE_SECONDS),
     };
     let tenants = namespaces.iter().filter(|namespace| {

@@ -1,7 +1,7 @@
 //! Giving an archive its name, and taking it away: the steps that others must not come between.
 
 use std::io;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::read::info;
 use super::turns::Permit;
@@ -41,8 +41,12 @@ impl Permit {
         let created = before.is_none();
         turn.change(before);
         let renamed = {
-            let _names = self.names.write().unwrap_or_else(PoisonError::into_inner);
-            self.disk.rename(&temporary.path, key.as_str())
+            let names = self.names.change();
+            let renamed = self.disk.rename(&temporary.path, key.as_str());
+            if renamed.is_ok() {
+                names.made(key.as_str());
+            }
+            renamed
         };
         renamed.map_err(|error| self.unnamed(key, error))?;
         self.sync_names(key)?;
@@ -57,8 +61,12 @@ impl Permit {
         self.pass(&before)?;
         turn.change(Some(before));
         let removed = {
-            let _names = self.names.write().unwrap_or_else(PoisonError::into_inner);
-            self.disk.remove(key.as_str())
+            let names = self.names.change();
+            let removed = self.disk.remove(key.as_str());
+            if removed.is_ok() {
+                names.removed(key.as_str());
+            }
+            removed
         };
         match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -1,7 +1,7 @@
 //! Reading archives: what the tree holds, unless that may not be durable yet.
 
 use std::io;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -60,7 +60,7 @@ impl Engine {
     /// The keys of the archives of a site whose names stand in the tree.
     fn archive_keys(&self, site: &Name) -> Result<Vec<ArchiveKey>> {
         // Without this, a file that is renamed while its directory is read might be missed.
-        let _names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        let _steady = self.names.steady();
         let directory = ArchiveKey::directory(site);
         let entries = match self.disk.entries(&directory) {
             Ok(entries) => entries,
