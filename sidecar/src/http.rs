@@ -32,4 +32,3 @@ mod version_list;
 pub(crate) use app::App;
 pub(crate) use management::router as management_router;
 pub(crate) use observe::answer;
-pub(crate) use router::router;

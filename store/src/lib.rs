@@ -22,7 +22,7 @@ mod traits;
 pub mod volume;
 
 pub use archive::{Archive, ArchiveContent, ArchiveInfo, Upload};
-pub use entity_tag::{EntityTag, InvalidEntityTag};
+pub use entity_tag::{EntityTag, InvalidEntityTag, Opaque};
 pub use error::{Quota, Result, StoreError};
 pub use key::{ArchiveKey, Key, NamespaceKey, Prefix};
 pub use memory::MemoryStore;

@@ -110,7 +110,7 @@ async fn a_tag_is_never_given_twice_whatever_the_time_of_the_file() {
         }
     }
     let all = seen.len();
-    seen.sort();
+    seen.sort_by_cached_key(ToString::to_string);
     seen.dedup();
     assert_eq!(seen.len(), all, "each upload and each time has a tag of its own");
 }
