@@ -6,7 +6,9 @@ mod failure;
 mod logs;
 mod reload;
 mod report;
+mod restore;
 mod serve;
+mod snapshot;
 mod sync;
 mod tokens;
 mod volume;
@@ -25,6 +27,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Serve(options) => serve::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Sync(options) => sync::run(&options),
+        Command::Snapshot(options) => snapshot::run(&options),
+        Command::Restore(options) => restore::run(&options),
         Command::Verify(options) => volume::verify(&options),
         Command::Repair(options) => volume::repair(&options),
         Command::Version => {

@@ -2,7 +2,8 @@
 //!
 //! [`server`] owns the life of a process's two ports; `http` is everything a request meets;
 //! [`runtimes`] and `builds` are the contracts with logic of their own above the store;
-//! [`settings`] is what can change while the server runs; [`command`] is the binary.
+//! [`settings`] is what can change while the server runs; [`snapshot`] is the copy of a directory that may be served
+//! meanwhile; [`command`] is the binary.
 
 mod auth;
 mod builds;
@@ -12,3 +13,4 @@ mod json;
 pub mod runtimes;
 pub mod server;
 pub mod settings;
+pub mod snapshot;

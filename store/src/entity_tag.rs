@@ -1,5 +1,6 @@
 //! Strong entity tags as the store hands them out (RFC 9110 §8.8.3).
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
@@ -128,6 +129,18 @@ impl PartialEq for EntityTag {
 }
 
 impl Eq for EntityTag {}
+
+impl Ord for EntityTag {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.opaque().cmp(&other.opaque())
+    }
+}
+
+impl PartialOrd for EntityTag {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl Hash for EntityTag {
     fn hash<H: Hasher>(&self, state: &mut H) {

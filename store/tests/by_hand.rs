@@ -11,7 +11,9 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 
-use stowage_store::{Change, Key, Preconditions, Prefix, Store, StoreError};
+use stowage_store::{
+    Change, Key, Preconditions, Prefix, Store, StoreError, VolumeOptions, VolumeStore,
+};
 use tempfile::TempDir;
 
 use keys::{document, namespace};
@@ -254,4 +256,32 @@ async fn a_list_passes_over_what_is_no_key() {
     put(&store, &document("c"), "1").await;
     let found = store.list(&Prefix::run_stores(), None, 10).await.expect("a list");
     assert_eq!(found, [document("a"), document("c")], "in the tree, and not yet there");
+}
+
+/// A document of the future is deleted, and written again at the present.
+#[tokio::test]
+async fn what_replaces_a_deleted_document_of_the_future_outlives_a_kill() {
+    let (directory, store) = new_store();
+    put(&store, &document("a"), "old").await;
+    drop(store);
+    let future = std::time::SystemTime::now() + std::time::Duration::from_secs(86_400);
+    let file = File::options().write(true).open(directory.path().join("run-stores/a.json"));
+    file.and_then(|file| file.set_modified(future)).expect("its time");
+    let kept = VolumeOptions {
+        checkpoint_after: std::time::Duration::from_secs(3_600),
+        ..VolumeOptions::default()
+    };
+    let store = VolumeStore::open(directory.path(), &kept).expect("a store");
+    store.delete(&document("a"), Preconditions::none()).await.expect("a delete");
+    let tag = put(&store, &document("a"), "new").await;
+    let copy = TempDir::new().expect("a directory");
+    let status = Command::new("cp")
+        .args(["-a", "--"])
+        .arg(format!("{}/.", directory.path().display()))
+        .arg(copy.path())
+        .status()
+        .expect("cp");
+    assert!(status.success(), "cp: {status}");
+    let store = open(copy.path()).expect("what a kill leaves");
+    assert_eq!(get(&store, &document("a")).await, Some(("new".into(), tag)));
 }

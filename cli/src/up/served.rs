@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use stowage_sidecar::server::{self, Listeners, ServeError};
 use stowage_sidecar::settings::Settings;
+use stowage_sidecar::snapshot::Socket;
 use stowage_store::{Store, VolumeOptions, VolumeStore};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,7 @@ pub(crate) struct Prepared {
     listeners: Listeners,
     place: Place,
     store: Arc<dyn Store>,
+    snapshots: Option<Socket>,
     grace: Duration,
 }
 
@@ -44,10 +46,11 @@ pub(crate) async fn prepare(
 ) -> Result<Prepared, Failure> {
     let (listeners, place) = addresses::bind(&plan.name, place).await?;
     let path = data.store(&plan.name);
+    let directory = path.clone();
     let opened =
         tokio::task::spawn_blocking(move || VolumeStore::open(&path, &VolumeOptions::default()));
     let store = match opened.await {
-        Ok(Ok(store)) => store,
+        Ok(Ok(store)) => Arc::new(store),
         Ok(Err(error)) => {
             return Err(Failure::Environment(format!("Store {}: {error}", plan.name)));
         }
@@ -62,7 +65,8 @@ pub(crate) async fn prepare(
         name: plan.name.clone(),
         listeners,
         place,
-        store: Arc::new(store),
+        snapshots: Socket::try_open(&directory, &store),
+        store,
         grace: plan.config.shutdown_grace.duration(),
     })
 }
@@ -84,6 +88,7 @@ pub(crate) fn delete(store: &str, data: &DataDir) -> Result<(), String> {
 pub(crate) struct ServedStore {
     place: Place,
     store: Arc<dyn Store>,
+    snapshots: Option<Socket>,
     settings: watch::Sender<Arc<Settings>>,
     shutdown: CancellationToken,
     done: oneshot::Receiver<()>,
@@ -100,7 +105,7 @@ impl Prepared {
         let (finished, done) = oneshot::channel();
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
-        let Self { name, listeners, place, store, grace } = self;
+        let Self { name, listeners, place, store, snapshots, grace } = self;
         let engine = Arc::clone(&store);
         let server = tokio::spawn(server::serve(listeners, engine, watched, stop.clone(), grace));
         tokio::spawn(async move {
@@ -114,7 +119,7 @@ impl Prepared {
             }
             let _ = finished.send(());
         });
-        ServedStore { place, store, settings, shutdown, done }
+        ServedStore { place, store, snapshots, settings, shutdown, done }
     }
 }
 
@@ -142,6 +147,8 @@ impl ServedStore {
 
     /// Stops serving: readiness fails, requests finish, data is closed, ports are free.
     pub(crate) async fn stop(self) {
+        // Before the directory may be served by another process.
+        drop(self.snapshots);
         self.shutdown.cancel();
         // An error says that the task is gone, which is what is waited for.
         let _ = self.done.await;
@@ -236,7 +243,8 @@ mod tests {
         let (listeners, place) = addresses::bind("demo", any).await.unwrap();
         let store = Arc::new(Doomed { inner: MemoryStore::default(), doom });
         let grace = Duration::from_secs(5);
-        let prepared = Prepared { name: "demo".to_owned(), listeners, place, store, grace };
+        let prepared =
+            Prepared { name: "demo".to_owned(), listeners, place, store, snapshots: None, grace };
         let (ended, endings) = mpsc::unbounded_channel();
         (prepared.serve(Arc::new(settings), ended), endings)
     }

@@ -134,10 +134,10 @@ impl Listing {
         let mut text = String::new();
         for build in &self.builds {
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "{}", build.id);
-            if let Some(info) = &build.archive {
-                let _ = writeln!(text, " {}", info.tag);
-            }
+            let _ = match &build.archive {
+                Some(info) => writeln!(text, "{} {}", build.id, info.tag.opaque()),
+                None => writeln!(text, "{}", build.id),
+            };
             for log in &build.logs {
                 let _ = writeln!(text, " {} {}", log.key, log.tag);
             }
@@ -345,7 +345,8 @@ mod tests {
         log(&store, "s", "a", entry("a", "2024-01-01T12:00:00Z", &large)).await;
         tags.push(tag().await);
         assert_eq!(tag().await, tags[3], "nothing has changed");
-        assert_eq!(HashSet::<_>::from_iter(&tags).len(), tags.len(), "{tags:?}");
+        let different: HashSet<_> = tags.iter().collect();
+        assert_eq!(different.len(), tags.len(), "{tags:?}");
 
         let listing = Listing::of(&store, &site, Listed::All).await.unwrap();
         assert!(listing.builds[0].logs[0].kept.is_none(), "it is too large to stay in memory");

@@ -25,6 +25,8 @@ Examples:
   stowage-sidecar check --config store.yaml    say what is wrong with a configuration
   stowage-sidecar serve --config store.yaml    serve it until SIGTERM
   stowage-sidecar sync --config source.yaml    publish one Git branch
+  stowage-sidecar snapshot data > backup.tar   copy a directory, also while it is served
+  stowage-sidecar restore data < backup.tar    make a directory from the copy
   stowage-sidecar verify data                  check a directory that is not being served
 
 docs/configuration.md has every field of the two files. `stowage up` serves the same from
@@ -76,6 +78,10 @@ pub enum Command {
     Check(CheckOptions),
     /// Fetch one Git branch, check its files, and publish them as one set
     Sync(SyncOptions),
+    /// Copy a directory as of one moment, also while it is served
+    Snapshot(SnapshotOptions),
+    /// Make a directory from a snapshot
+    Restore(RestoreOptions),
     /// Check the journal and the files of a directory that is not being served
     Verify(VerifyOptions),
     /// Cut the journal of a directory where it does not check out; what stood behind is lost
@@ -157,6 +163,53 @@ Exit codes:
   0   the journal was cut
   1   the directory is in use, or cannot be read or written; nothing was cut
   64  the flags are wrong, or there is nothing to cut at this place";
+
+const SNAPSHOT_HELP: &str = "\
+The result is a tar stream that holds every write up to one sequence and none after. Where a server
+serves the directory, it goes on meanwhile; run this as the same user. Where none does, nothing is
+changed. Take the exit code for whether it succeeded, not the file: one that was cut is refused by
+`restore`. Progress and the result are said on standard error.
+
+Exit codes:
+  0   the snapshot is complete
+  1   the machine or the server stands in the way: no permission, a full disk, too much written
+      meanwhile, a server that ended
+  64  the flags are wrong, there is no store in the directory, or the file exists already";
+
+const RESTORE_HELP: &str = "\
+The directory has to be empty or not there. Until all of it is restored and checked, every start
+refuses it; then a start serves what the snapshot holds, under the same entity tags and versions.
+
+Exit codes:
+  0   the snapshot is restored
+  1   the machine stands in the way: no permission, a full disk, a file system that keeps no
+      nanoseconds; empty the directory, then try again
+  2   the snapshot is damaged or cut
+  64  the flags are wrong, the directory is not empty, or the input is no snapshot";
+
+/// Options of `snapshot`.
+#[derive(Debug, Args)]
+#[command(after_help = SNAPSHOT_HELP)]
+pub struct SnapshotOptions {
+    /// The directory that `serve` serves (`backend.volume.path`)
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Where the snapshot goes: a new file, or `-` for standard output
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    pub to: PathBuf,
+}
+
+/// Options of `restore`.
+#[derive(Debug, Args)]
+#[command(after_help = RESTORE_HELP)]
+pub struct RestoreOptions {
+    /// The directory that `serve` is to serve (`backend.volume.path`)
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Where the snapshot comes from: a file, or `-` for standard input
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    pub from: PathBuf,
+}
 
 /// Options of `verify`.
 #[derive(Debug, Args)]

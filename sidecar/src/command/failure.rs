@@ -5,6 +5,9 @@ use std::process::ExitCode;
 /// `EX_USAGE` of sysexits.h: what was given is wrong, and trying again will not help.
 pub const WRONG_INPUT: u8 = 64;
 
+/// What a command ends with that found its data damaged.
+pub(super) const DAMAGED: u8 = 2;
+
 /// A sentence for a person: what is wrong and what to do about it, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -14,6 +17,9 @@ pub enum Failure {
     /// The machine stands in the way: a port or a directory in use, no permission, a full disk.
     #[error("{0}")]
     Environment(String),
+    /// What was given is damaged or cut.
+    #[error("{0}")]
+    Damaged(String),
 }
 
 impl Failure {
@@ -23,6 +29,7 @@ impl Failure {
         match self {
             Self::Configuration(_) => ExitCode::from(WRONG_INPUT),
             Self::Environment(_) => ExitCode::FAILURE,
+            Self::Damaged(_) => ExitCode::from(DAMAGED),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use stowage_config::{Backend, SidecarConfig};
-use stowage_store::{Store, VolumeOptions, VolumeStore};
+use stowage_store::{VolumeOptions, VolumeStore};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -21,6 +21,7 @@ use super::reload::reload;
 use super::{check, logs};
 use crate::server::{Listeners, serve};
 use crate::settings::NoAuth;
+use crate::snapshot::Socket;
 
 /// What the ready file says.
 #[derive(Serialize)]
@@ -57,6 +58,13 @@ async fn run_loaded(
         management: bind("managementListen", config.management_listen).await?,
     };
     let store = open(&config).await?;
+    let Backend::Volume(volume) = &config.backend;
+    let snapshots = Socket::try_open(&volume.path, &store);
+    let ended = shutdown.clone();
+    tokio::spawn(async move {
+        ended.cancelled().await;
+        drop(snapshots);
+    });
     let urls = urls(&listeners)?;
     let grace = config.shutdown_grace.duration();
     let name = config.store.clone();
@@ -112,7 +120,7 @@ async fn bind(field: &str, address: SocketAddr) -> Result<TcpListener, Failure> 
     })
 }
 
-async fn open(config: &SidecarConfig) -> Result<Arc<dyn Store>, Failure> {
+async fn open(config: &SidecarConfig) -> Result<Arc<VolumeStore>, Failure> {
     let Backend::Volume(volume) = &config.backend;
     let path = volume.path.clone();
     let opened =

@@ -7,10 +7,7 @@ use std::str::FromStr;
 use stowage_store::volume::{self, Cut, InspectError, JournalDamage};
 
 use super::arguments::{RepairOptions, VerifyOptions};
-use super::failure::Failure;
-
-/// What `verify` ends with where something does not check out.
-const DAMAGED: u8 = 2;
+use super::failure::{DAMAGED, Failure};
 
 /// Looks, and says what it found.
 ///
@@ -69,7 +66,8 @@ fn failure(error: InspectError) -> Failure {
     }
 }
 
-fn counted(count: u64, what: &str) -> String {
+/// A number with its noun.
+pub(super) fn counted(count: u64, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {what}{plural}")
 }

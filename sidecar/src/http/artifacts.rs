@@ -74,7 +74,7 @@ pub(crate) async fn put(
 pub(crate) async fn get(
     State(app): State<Arc<App>>,
     caller: Caller,
-    method: &Method,
+    method: Method,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -90,7 +90,7 @@ pub(crate) async fn get(
     }
     // A range is for GET alone (RFC 9110 §14.2).
     let ranged =
-        *method == Method::GET && dates::if_range_holds(&headers, &archive.info.tag, modified);
+        method == Method::GET && dates::if_range_holds(&headers, &archive.info.tag, modified);
     let selection =
         if ranged { range::select(&headers, archive.info.length) } else { range::Selection::Whole };
     download::answer((&site, &build), archive, modified, selection)

@@ -40,8 +40,8 @@ enum Resource {
     /// The archive of a build.
     Archive,
     /// The log of a site's builds.
-    Log,
-    /// The list of a site's versions.
+    Logs,
+    /// The list of a site's builds.
     Versions,
     Health,
     StorageInfo,
@@ -84,7 +84,7 @@ pub(crate) fn route(path: &str) -> Option<Route> {
         ["artifacts", site, build] if !site.is_empty() && !build.is_empty() => {
             (Resource::Archive, "/artifacts/{site}/{build}")
         }
-        ["sites", site, "logs"] if !site.is_empty() => (Resource::Log, "/sites/{site}/logs"),
+        ["sites", site, "logs"] if !site.is_empty() => (Resource::Logs, "/sites/{site}/logs"),
         ["sites", site, "versions"] if !site.is_empty() => {
             (Resource::Versions, "/sites/{site}/versions")
         }
@@ -108,7 +108,7 @@ impl Resource {
             Self::Document => Some(Contract::RunStore),
             Self::Namespace => Some(Contract::Kv),
             Self::Sets | Self::Set | Self::File => Some(Contract::Runtimes),
-            Self::Archive | Self::Log | Self::Versions => Some(Contract::Artifacts),
+            Self::Archive | Self::Logs | Self::Versions => Some(Contract::Artifacts),
             Self::Health | Self::StorageInfo => None,
         }
     }
@@ -118,7 +118,7 @@ impl Resource {
         match self {
             Self::Document | Self::Set | Self::Archive => "GET, HEAD, PUT, DELETE, OPTIONS",
             Self::Namespace => "GET, HEAD, PATCH, DELETE, OPTIONS",
-            Self::Log => "POST, OPTIONS",
+            Self::Logs => "POST, OPTIONS",
             Self::Sets | Self::File | Self::Versions | Self::Health | Self::StorageInfo => {
                 "GET, HEAD, OPTIONS"
             }
@@ -192,8 +192,8 @@ async fn handle(
         (Resource::File, _) => runtimes::get_file(app, caller, uri, headers).await,
         (Resource::Archive, "PUT") => artifacts::put(app, caller, uri, headers, body).await,
         (Resource::Archive, "DELETE") => artifacts::delete(app, caller, uri, headers).await,
-        (Resource::Archive, _) => artifacts::get(app, caller, &method, uri, headers).await,
-        (Resource::Log, _) => sites::post_log(app, caller, uri, headers, body).await,
+        (Resource::Archive, _) => artifacts::get(app, caller, method, uri, headers).await,
+        (Resource::Logs, _) => sites::post_log(app, caller, uri, headers, body).await,
         (Resource::Versions, _) => sites::versions(app, caller, uri, headers).await,
         (Resource::StorageInfo, _) => debug::storage_info(app, caller).await,
         (Resource::Health, _) => Ok(health::get().await),
@@ -255,19 +255,16 @@ mod tests {
             ("/runtimes/r/b//c", Some("/runtimes/{repo_id}/{branch}/{*filepath}")),
             ("/runtimes/r//c", None),
             ("/sites/s/artifacts/b", Some("/sites/{site}/artifacts/{build}")),
-            ("/sites/s/artifacts/b%2Fc", Some("/sites/{site}/artifacts/{build}")),
             ("/sites/s/artifacts/", None),
-            ("/sites//artifacts/b", None),
             ("/sites/s/artifacts/b/c", None),
-            ("/sites/s/artifacts/b/", None),
+            ("/sites//artifacts/b", None),
+            ("/artifacts/s/b", Some("/artifacts/{site}/{build}")),
+            ("/artifacts//b", None),
+            ("/artifacts/s", None),
             ("/sites/s/logs", Some("/sites/{site}/logs")),
             ("/sites//logs", None),
             ("/sites/s/versions", Some("/sites/{site}/versions")),
-            ("/sites/s/versions/", None),
             ("/sites/s", None),
-            ("/artifacts/s/b", Some("/artifacts/{site}/{build}")),
-            ("/artifacts/s/", None),
-            ("/artifacts/s/b/c", None),
             ("/health", Some("/health")),
             ("//health", Some("//health")),
             ("/health/", None),

@@ -28,5 +28,7 @@ mod rows;
 mod run_store;
 mod runtimes;
 mod sites;
+mod snapshot;
+mod snapshot_stream;
 mod sync;
 mod uploads;

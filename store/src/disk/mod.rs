@@ -125,11 +125,11 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// As the operating system says.
     fn size(&self) -> io::Result<u64>;
 
-    /// How much of it may still be used, in bytes.
+    /// How much of it may still be written, in bytes.
     ///
     /// # Errors
     /// As the operating system says.
-    fn free(&self) -> io::Result<u64>;
+    fn available(&self) -> io::Result<u64>;
 }
 
 /// An open file. It stays what it is, whatever becomes of its name.

@@ -161,7 +161,7 @@ impl Disk for OsDisk {
         Ok(volume.f_blocks.saturating_mul(volume.f_frsize))
     }
 
-    fn free(&self) -> io::Result<u64> {
+    fn available(&self) -> io::Result<u64> {
         let volume = rustix::fs::fstatvfs(&self.root)?;
         Ok(volume.f_bavail.saturating_mul(volume.f_frsize))
     }

@@ -53,6 +53,11 @@ impl Replayed<'_> {
         self.record.sequence
     }
 
+    /// The sequence of the first record that was written together with it.
+    pub(crate) fn batch(&self) -> u64 {
+        self.record.batch
+    }
+
     pub(crate) fn is_checkpoint(&self) -> bool {
         self.record.kind == RecordKind::Checkpoint
     }
@@ -118,6 +123,21 @@ impl Scanner {
         &mut self,
         number: u64,
         bytes: &[u8],
+        visit: impl FnMut(Replayed<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.segment_up_to(number, bytes, u64::MAX, visit)
+    }
+
+    /// The same, and nothing behind the record of a sequence is looked at: it may be written just
+    /// now.
+    ///
+    /// # Errors
+    /// As for [`Self::segment`].
+    pub(crate) fn segment_up_to<E: From<Damage>>(
+        &mut self,
+        number: u64,
+        bytes: &[u8],
+        up_to: u64,
         mut visit: impl FnMut(Replayed<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let damaged = |offset, reason| Damage { number, offset, reason };
@@ -141,6 +161,9 @@ impl Scanner {
             self.expected = Some(record.sequence + 1);
             self.tail = Some(Tail { number, offset, is_torn: false });
             is_first = false;
+            if record.sequence >= up_to {
+                return Ok(());
+            }
         }
         // A batch that was cut short begins at the next sequence, or in the middle of the last.
         let next = self.expected.unwrap_or(header.sequence);

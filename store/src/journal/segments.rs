@@ -32,6 +32,17 @@ pub(crate) fn file_name(number: u64) -> String {
     format!("{DIRECTORY}/{number:020}{SUFFIX}")
 }
 
+/// Whether a path is that of a segment.
+pub(crate) fn is_file_name(path: &str) -> bool {
+    let name = path.strip_prefix(DIRECTORY).and_then(|name| name.strip_prefix('/'));
+    name.and_then(number_of).is_some()
+}
+
+fn number_of(name: &str) -> Option<u64> {
+    let number = name.strip_suffix(SUFFIX).filter(|number| number.len() == 20)?;
+    if number.bytes().all(|digit| digit.is_ascii_digit()) { number.parse().ok() } else { None }
+}
+
 fn spare_name(number: u64) -> String {
     format!("{DIRECTORY}/spare-{number}")
 }
@@ -43,8 +54,7 @@ fn free_name(number: u64) -> String {
 /// The numbers of the segments, in order.
 pub(crate) fn numbers(disk: &dyn Disk) -> io::Result<Vec<u64>> {
     let number = |(name, kind): (String, Kind)| {
-        let number = name.strip_suffix(SUFFIX).filter(|number| number.len() == 20)?;
-        if kind == Kind::File { number.parse().ok() } else { None }
+        if kind == Kind::File { number_of(&name) } else { None }
     };
     let mut numbers: Vec<u64> = disk.entries(DIRECTORY)?.into_iter().filter_map(number).collect();
     numbers.sort_unstable();

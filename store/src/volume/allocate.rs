@@ -5,6 +5,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::engine::Engine;
+use super::pin::GivenUp;
 use super::state::State;
 use crate::StoreError;
 use crate::journal::format::SegmentHeader;
@@ -47,8 +48,12 @@ fn work(engine: &Engine, job: Job) -> io::Result<()> {
             state.layout.spares.push_back(Arc::new(segment));
         }
         Err(error) => match StoreError::from_io(error) {
-            // What was deleted may stand in the tree still: that is tried first.
-            StoreError::OutOfSpace if !state.slots.is_empty() && state.full_since.is_none() => {
+            // What was deleted may stand in the tree still, and what a snapshot held back on the
+            // disk: that is tried first.
+            StoreError::OutOfSpace
+                if state.pins.give_up(GivenUp::NoRoom)
+                    || !state.slots.is_empty() && state.full_since.is_none() =>
+            {
                 state.full_since = Some(state.rounds);
             }
             StoreError::OutOfSpace => {

@@ -15,7 +15,8 @@ use super::cache::Entry;
 use super::commit;
 use super::engine::Engine;
 use super::namespace_file;
-use super::state::{Item, Purpose, Slot};
+use super::pin::GivenUp;
+use super::state::{Item, Live, Purpose, Slot};
 use super::tree::not_a_directory;
 use crate::disk::{DiskFile, split};
 use crate::journal::entry::Entry as Record;
@@ -100,6 +101,9 @@ impl Checkpointer<'_> {
             if engine.has_failed() || state.commits_ended {
                 return true;
             }
+            if state.pins.has_free() {
+                return false;
+            }
             let left = |at: Instant| at.saturating_duration_since(Instant::now());
             let is_pressing = state.checkpoint_is_due(&engine.options);
             let alone = if is_pressing { ALONE_MIN } else { engine.options.checkpoint_after };
@@ -154,7 +158,7 @@ impl Checkpointer<'_> {
         self.settle(&saved)?;
         let mut state = engine.lock();
         state.rounds += 1;
-        if !all_fit && saved.is_empty() {
+        if !all_fit && !state.pins.give_up(GivenUp::NoRoom) && saved.is_empty() {
             state.refusals += 1;
         }
         drop(state);
@@ -276,16 +280,19 @@ impl Checkpointer<'_> {
         let durable = state.durable;
         let released = state.layout.release(up_to, durable);
         drop(state);
-        for segment in released {
-            segments::free(&*engine.disk, segment.number)?;
-            let mut state = engine.lock();
-            state.freed.push((segment.number, segment.capacity));
-            state.is_full = false;
-            drop(state);
-            engine.allocate.notify_one();
-        }
-        Ok(())
+        engine.free_segments(released)
     }
+}
+
+/// Takes a segment out of the journal.
+pub(super) fn free(engine: &Engine, segment: &Live) -> Result<()> {
+    segments::free(&*engine.disk, segment.number)?;
+    let mut state = engine.lock();
+    state.freed.push((segment.number, segment.capacity));
+    state.is_full = false;
+    drop(state);
+    engine.allocate.notify_one();
+    Ok(())
 }
 
 fn at(path: &str, error: io::Error) -> StoreError {

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::lock::DirectoryLock;
 use super::namespace_file;
 use super::open::{self, OpenError};
 use super::tree::Tree;
@@ -120,12 +121,14 @@ pub fn repair(path: &Path, cut: &Cut) -> Result<String, InspectError> {
     }
 }
 
-fn take(path: &Path) -> Result<(OsDisk, impl Drop), InspectError> {
+/// Takes the lock of a directory that holds a store.
+pub(super) fn take(path: &Path) -> Result<(OsDisk, DirectoryLock), InspectError> {
     if !path.join(".stowage").is_dir() {
         return Err(InspectError::NoStore(path.display().to_string()));
     }
     let lock = open::lock(path)?;
     let disk = OsDisk::open(path).map_err(|error| OpenError::from_io(path, error))?;
+    open::require_known_format(&disk, path)?;
     Ok((disk, lock))
 }
 

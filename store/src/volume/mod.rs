@@ -52,8 +52,11 @@ mod inspect;
 mod lock;
 mod namespace_file;
 mod open;
+mod pin;
 mod read;
 mod recover;
+mod restore;
+pub mod snapshot;
 mod stage;
 mod state;
 mod tree;
@@ -72,7 +75,9 @@ use self::cache::Entry;
 use self::engine::{DEFECT, Engine};
 pub use self::inspect::{Cut, InspectError, JournalDamage, Report, repair, verify};
 use self::lock::DirectoryLock;
-pub use self::open::OpenError;
+pub use self::open::{FORMAT_FILE, OpenError, RESTORING};
+pub use self::pin::{GivenUp, Pin};
+pub use self::restore::{MANIFEST, Restore, RestoreError};
 use crate::disk::{Disk, OsDisk};
 use crate::{
     Archive, ArchiveInfo, ArchiveKey, BackendKind, Edit, Key, Name, Namespace, NamespaceKey,
@@ -93,6 +98,12 @@ pub struct VolumeOptions {
     pub journal_bytes: u64,
     /// The most memory for what is not in the tree yet, in bytes. Writes then wait for it.
     pub dirty_bytes: u64,
+    /// The most room that the journal takes beyond that while a snapshot is taken, in bytes; the
+    /// snapshot is given up then.
+    pub snapshot_bytes: u64,
+    /// A snapshot is given up rather than that less room than this is left on the volume, in
+    /// bytes.
+    pub room_bytes: u64,
     /// For how long a small document may be missing in the tree.
     pub checkpoint_after: Duration,
     /// The length of the pieces in which an archive is written, in bytes. An upload holds two of
@@ -107,6 +118,8 @@ impl Default for VolumeOptions {
             segment_bytes: 16 << 20,
             journal_bytes: 256 << 20,
             dirty_bytes: 64 << 20,
+            snapshot_bytes: 1 << 30,
+            room_bytes: 256 << 20,
             checkpoint_after: Duration::from_secs(1),
             archive_piece_bytes: 1 << 20,
         }
@@ -117,13 +130,16 @@ impl Default for VolumeOptions {
 const SEGMENT_BYTES_MIN: u64 = 32 << 10;
 
 impl VolumeOptions {
-    /// These options on a volume of so many bytes: the journal takes an eighth of it at most.
+    /// These options on a volume of so many bytes: the journal takes an eighth of it at most, and
+    /// as much again while a snapshot is taken.
     fn fitting(&self, volume: u64) -> Self {
         let segment = self.segment_bytes.min(volume / 128).max(SEGMENT_BYTES_MIN);
         // Whole blocks of the file systems in use.
         let segment_bytes = segment.next_multiple_of(4096);
         let journal_bytes = self.journal_bytes.min(volume / 8).max(4 * segment_bytes);
-        Self { segment_bytes, journal_bytes, ..self.clone() }
+        let snapshot_bytes = self.snapshot_bytes.min(volume / 8);
+        let room_bytes = self.room_bytes.min(volume / 32);
+        Self { segment_bytes, journal_bytes, snapshot_bytes, room_bytes, ..self.clone() }
     }
 
     /// The room on the volume that archives leave free, in bytes: that of the segments which are

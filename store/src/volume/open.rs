@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::VolumeOptions;
 use super::engine::Engine;
 use super::lock::{DirectoryLock, LockError};
+use super::pin::Pins;
 use super::recover::{RecoverError, Recovered, Unsaved, recover};
 use super::stage::{Stage, TEMPORARY};
 use super::state::{Layout, Live, Slot, State};
@@ -22,18 +23,26 @@ use crate::journal::segments::{self, Segment};
 use crate::revision::{Clock, time_step};
 
 /// The directory of what is the store's own, below the root. No key leads into it.
-const PRIVATE: &str = ".stowage";
+pub(super) const PRIVATE: &str = ".stowage";
 
-const FORMAT_FILE: &str = ".stowage/format";
+/// What file systems put into their root.
+pub(super) const LOST_AND_FOUND: &str = "lost+found";
+
+/// The file that names the format, below the root.
+pub const FORMAT_FILE: &str = ".stowage/format";
 
 /// The length of the first segment of a new store, in bytes.
 const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
 
 /// The format that this version writes, as `.stowage/format` says it.
-const FORMAT: &str = "2";
+pub(super) const FORMAT: &str = "2";
 
 /// The format before there was a journal; it is brought up to date by having one.
 const FORMAT_BEFORE: &str = "1";
+
+/// What stands in [`FORMAT_FILE`] while a directory is restored. A snapshot has it in its first entry, and the
+/// format only in its last, so that the tar of a cut one leaves it as well.
+pub const RESTORING: &str = "a restore that has not ended";
 
 /// Why a directory cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +90,14 @@ pub enum OpenError {
         path: PathBuf,
         /// What its format file says.
         found: String,
+    },
+    /// A restore did not come to its end.
+    #[error(
+        "{path} holds a part of a snapshot: its restore is under way, or did not end. Empty the directory (its .stowage too), then restore the snapshot again"
+    )]
+    Restoring {
+        /// The directory that was asked for.
+        path: PathBuf,
     },
     /// What was acknowledged cannot all be read back. Nothing was changed.
     #[error(
@@ -169,17 +186,12 @@ pub(super) fn open(
     options: &VolumeOptions,
 ) -> Result<Engine, OpenError> {
     let failed = |error| OpenError::from_io(path, error);
-    for directory in [PRIVATE, TEMPORARY, segments::DIRECTORY] {
-        make_private(&*disk, directory).map_err(failed)?;
-    }
-    let format = read_format(&*disk).map_err(failed)?;
-    if let Some(found) = format.as_deref().filter(|it| ![FORMAT, FORMAT_BEFORE].contains(it)) {
-        return Err(OpenError::Format { path: path.into(), found: found.to_owned() });
-    }
+    make_private_directories(&*disk).map_err(failed)?;
+    let format = require_known_format(&*disk, path)?;
     let stage = Stage::new(Arc::clone(&disk));
     stage.sweep().map_err(failed)?;
     if format.as_deref() != Some(FORMAT) {
-        write_format(&*disk, &stage).map_err(failed)?;
+        write_format(&*disk, &stage, FORMAT).map_err(failed)?;
     }
     segments::sweep(&*disk).map_err(failed)?;
     // A name that stands in the tree may not be durable yet, and nobody must see what a power cut
@@ -279,6 +291,7 @@ fn begin(
         saved: 0,
         told,
         freed: Vec::new(),
+        pins: Pins::default(),
         wanted: None,
         refusals: 0,
         is_full: false,
@@ -291,7 +304,12 @@ fn begin(
     })
 }
 
-/// Makes a directory of the store's own, durably.
+/// Makes the directories of the store's own, durably.
+pub(super) fn make_private_directories(disk: &dyn Disk) -> io::Result<()> {
+    let directories = [PRIVATE, TEMPORARY, segments::DIRECTORY];
+    directories.into_iter().try_for_each(|directory| make_private(disk, directory))
+}
+
 fn make_private(disk: &dyn Disk, path: &str) -> io::Result<()> {
     match disk.make_directory(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -300,7 +318,30 @@ fn make_private(disk: &dyn Disk, path: &str) -> io::Result<()> {
     }
 }
 
-fn read_format(disk: &dyn Disk) -> io::Result<Option<String>> {
+/// Whether this version can go on from a format.
+pub(super) fn is_known_format(format: &str) -> bool {
+    [FORMAT, FORMAT_BEFORE].contains(&format)
+}
+
+/// What the format file says, where this version can go on from there.
+///
+/// # Errors
+/// [`OpenError::Format`], [`OpenError::Restoring`]; as the disk says.
+pub(super) fn require_known_format(
+    disk: &dyn Disk,
+    path: &Path,
+) -> Result<Option<String>, OpenError> {
+    let format = read_format(disk).map_err(|error| OpenError::from_io(path, error))?;
+    match format.as_deref() {
+        Some(RESTORING) => Err(OpenError::Restoring { path: path.into() }),
+        None => Ok(format),
+        Some(found) if is_known_format(found) => Ok(format),
+        Some(found) => Err(OpenError::Format { path: path.into(), found: found.to_owned() }),
+    }
+}
+
+/// What the format file says, `None` where there is none.
+pub(super) fn read_format(disk: &dyn Disk) -> io::Result<Option<String>> {
     const LENGTH_MAX: u64 = 64;
     let file = match disk.open(FORMAT_FILE, Access::Read) {
         Ok(file) => file,
@@ -312,9 +353,10 @@ fn read_format(disk: &dyn Disk) -> io::Result<Option<String>> {
     Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned()))
 }
 
-fn write_format(disk: &dyn Disk, stage: &Stage) -> io::Result<()> {
+/// Says what the directory holds, durably.
+pub(super) fn write_format(disk: &dyn Disk, stage: &Stage, format: &str) -> io::Result<()> {
     let (staged, file) = stage.create()?;
-    file.write_all_at(format!("{FORMAT}\n").as_bytes(), 0)?;
+    file.write_all_at(format!("{format}\n").as_bytes(), 0)?;
     file.sync()?;
     disk.rename(&staged, FORMAT_FILE)?;
     disk.sync_directory(PRIVATE)

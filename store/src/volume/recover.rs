@@ -70,7 +70,15 @@ struct Read {
 
 /// What the records of a path come to.
 enum Pending {
-    Document { oldest: u64, sequence: u64, revision: Revision, body: Option<Bytes> },
+    Document {
+        oldest: u64,
+        sequence: u64,
+        revision: Revision,
+        body: Option<Bytes>,
+        /// The latest revision of all. What replaces a deleted document that a person dated into
+        /// the future is of the present, and so earlier.
+        latest: Revision,
+    },
     Namespace(Vec<(u64, u64, Vec<Operation>)>),
 }
 
@@ -154,11 +162,11 @@ fn add(pending: &mut HashMap<Arc<str>, Pending>, path: Arc<str>, sequence: u64, 
             return;
         }
     };
-    let oldest = match pending.get(&path) {
-        Some(Pending::Document { oldest, .. }) => *oldest,
-        _ => sequence,
+    let (oldest, latest) = match pending.get(&path) {
+        Some(Pending::Document { oldest, latest, .. }) => (*oldest, revision.max(*latest)),
+        _ => (sequence, revision),
     };
-    pending.insert(path, Pending::Document { oldest, sequence, revision, body });
+    pending.insert(path, Pending::Document { oldest, sequence, revision, body, latest });
 }
 
 /// What of the records at a path is missing in the tree.
@@ -168,13 +176,11 @@ fn compare(
     pending: Pending,
 ) -> Result<Option<Unsaved>, RecoverError> {
     match pending {
-        Pending::Document { oldest, sequence, revision, body } => {
-            let found = tree.modified(path)?;
-            let is_saved = match (found, &body) {
+        Pending::Document { oldest, sequence, revision, body, latest } => {
+            let is_saved = match tree.modified(path)? {
                 // What is later was put there by a person, after the crash.
-                (Some(found), Some(_)) => found >= revision,
-                (Some(found), None) => found > revision,
-                (None, body) => body.is_none(),
+                Some(found) => found > latest || found == revision && body.is_some(),
+                None => body.is_none(),
             };
             let object = body.map(|body| Arc::new(object(revision, body)));
             let entry = Entry::Document(object);

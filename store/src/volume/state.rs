@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::VolumeOptions;
 use super::cache::Entry;
+use super::pin::Pins;
 use crate::Result;
 use crate::journal::entry::Entry as Record;
 use crate::journal::format::{RECORD_HEADER, SEGMENT_HEADER, record_bytes};
@@ -179,6 +180,8 @@ pub(super) struct State {
     pub(super) told: u64,
     /// Freed segments, number and capacity, to be used again.
     pub(super) freed: Vec<(u64, u64)>,
+    /// What is kept of the journal for snapshots.
+    pub(super) pins: Pins,
     /// The segment that somebody waits for, its least capacity.
     pub(super) wanted: Option<u64>,
     /// How often room could not be made.

@@ -118,8 +118,8 @@ impl Disk for Held {
         self.disk.size()
     }
 
-    fn free(&self) -> io::Result<u64> {
-        self.disk.free()
+    fn available(&self) -> io::Result<u64> {
+        self.disk.available()
     }
 }
 

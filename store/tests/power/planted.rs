@@ -112,8 +112,8 @@ impl Disk for RenamesFirst {
         self.disk.size()
     }
 
-    fn free(&self) -> io::Result<u64> {
-        self.disk.free()
+    fn available(&self) -> io::Result<u64> {
+        self.disk.available()
     }
 }
 

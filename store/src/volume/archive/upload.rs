@@ -251,7 +251,7 @@ impl Permit {
     /// Writes a piece, where that leaves room for the journal: what makes room is to go on, and
     /// an archive is long before it is known whether it fits.
     fn write(&self, file: &dyn DiskFile, piece: &[u8], offset: u64) -> Result<()> {
-        let left = self.disk.free()?.saturating_sub(piece.len() as u64);
+        let left = self.disk.available()?.saturating_sub(piece.len() as u64);
         if left < self.options.room_for_journal() {
             return Err(StoreError::OutOfSpace);
         }

@@ -397,7 +397,7 @@ impl Disk for SimDisk {
         Ok(machine.faults.room_bytes.map_or(SIZE, |bytes| bytes as u64))
     }
 
-    fn free(&self) -> io::Result<u64> {
+    fn available(&self) -> io::Result<u64> {
         let mut machine = self.machine();
         machine.look()?;
         let Some(limit) = machine.faults.room_bytes else { return Ok(SIZE) };
