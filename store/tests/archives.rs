@@ -99,9 +99,14 @@ async fn a_tag_is_never_given_twice_whatever_the_time_of_the_file() {
     for time in [SystemTime::now() - hour, SystemTime::UNIX_EPOCH, SystemTime::now() + hour] {
         set_time(&path, time);
         let store = open(directory.path());
-        seen.push(tag(&store, &key).await.expect("it is there"));
+        let found = store.archive(&key).await.expect("a read").expect("it is there").info;
+        seen.push(found.tag);
+        let mut last = found.modified;
         for _ in 0..2 {
             seen.push(publish(&store, &key, &content).await);
+            let next = store.archive(&key).await.expect("a read").expect("it is there").info;
+            assert!(next.modified > last, "{} follows {last}", next.modified);
+            last = next.modified;
         }
         let uploads =
             (0..4).map(|_| upload(&store, &key, [content.clone()], Preconditions::none()));
@@ -110,7 +115,7 @@ async fn a_tag_is_never_given_twice_whatever_the_time_of_the_file() {
         }
     }
     let all = seen.len();
-    seen.sort();
+    seen.sort_by_cached_key(ToString::to_string);
     seen.dedup();
     assert_eq!(seen.len(), all, "each upload and each time has a tag of its own");
 }

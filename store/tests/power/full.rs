@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use stowage_store::{
-    ArchiveKey, Key, Name, NameKind, Preconditions, Store, StoreError, VolumeStore,
+    ArchiveKey, Key, Name, NameKind, Preconditions, Store, StoreError, VolumeOptions, VolumeStore,
 };
 
 use crate::clients::in_time;
@@ -210,5 +210,41 @@ fn archives_that_fill_the_disk_leave_room_for_the_journal_and_for_deletes() {
         runtime
             .block_on(full_of_archives(blocks, seed + round))
             .unwrap_or_else(|what| panic!("{blocks} blocks, seed {}: {what}", seed + round));
+    }
+}
+
+/// Segments that nobody has needed yet find their room.
+#[tokio::test]
+async fn archives_leave_the_room_of_the_segments_that_are_made_ahead() {
+    let disk = SimDisk::new();
+    disk.change_faults(|faults| faults.room_bytes = Some(LEAST * BLOCK));
+    let options = VolumeOptions {
+        segment_bytes: 1,
+        journal_bytes: 1,
+        checkpoint_after: Duration::from_secs(3_600),
+        archive_piece_bytes: BLOCK,
+        ..VolumeOptions::default()
+    };
+    let store = open(disk, &options).expect("a store");
+    let name = |kind| Name::parse(kind, "a").expect("a name");
+    let archive = ArchiveKey::new(&name(NameKind::Site), &name(NameKind::Build));
+    let mut upload = store.upload(&archive).await.expect("an upload");
+    let mut length = 0;
+    let refused = loop {
+        match in_time("a write", upload.write(vec![b'z'; BLOCK].into())).await {
+            Ok(()) => length += BLOCK,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, StoreError::OutOfSpace), "{refused}");
+    let mut upload = store.upload(&archive).await.expect("an upload");
+    // All that fits; two pieces of it were not on the disk when it was refused.
+    upload.write(vec![b'z'; length - 2 * BLOCK].into()).await.expect("it fits");
+    let published = in_time("an upload", upload.publish(Preconditions::none())).await;
+    published.expect("it fits");
+    // Half as much again as the segment holds that was there from the start.
+    for number in 0..16 {
+        let put = store.put(&key(number), vec![b'x'; BODY].into(), Preconditions::none()).await;
+        put.unwrap_or_else(|error| panic!("document {number}: {error}"));
     }
 }
