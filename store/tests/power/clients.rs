@@ -230,7 +230,12 @@ async fn read<S: Store + ?Sized>(store: &S, log: &Log, namespace: usize) -> Resu
 
 impl<S: Store + ?Sized> Client<'_, S> {
     async fn step(&mut self) {
-        let document = self.random.usize(..DOCUMENTS);
+        // Seldom an archive: many would leave the journal little to do, and they have histories of
+        // their own.
+        let document = match self.random.usize(..12) {
+            0 => self.random.usize(ARCHIVES),
+            _ => self.random.usize(..ARCHIVES.start),
+        };
         let namespace = self.random.usize(..NAMESPACES);
         match self.random.usize(..20) {
             0..2 => {
