@@ -188,7 +188,7 @@ fn a_snapshot_takes_no_room_that_a_write_needs() {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let seed = u64::from(fastrand::u32(..));
-    for (blocks, room_bytes) in [(400, 0), (900, u64::MAX)] {
+    for (blocks, room_bytes) in [(700, 0), (700, u64::MAX)] {
         runtime
             .block_on(nearly_full_disk(blocks, room_bytes, seed))
             .unwrap_or_else(|what| panic!("{blocks} blocks, {room_bytes}, seed {seed}: {what}"));
