@@ -29,4 +29,3 @@ mod target;
 pub(crate) use app::App;
 pub(crate) use management::router as management_router;
 pub(crate) use observe::answer;
-pub(crate) use router::router;

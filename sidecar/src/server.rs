@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
 
-use crate::http::{App, answer, management_router, router};
+use crate::http::{App, answer, management_router};
 use crate::settings::Settings;
 use accept::Acceptor;
 
@@ -79,13 +79,12 @@ pub async fn serve(
         move |request| plain(management_routes.clone(), request),
         None,
     )));
-    let routes = router(Arc::clone(&app));
     let main_task = AbortOnDropHandle::new(tokio::spawn(main.run(
         LINGER,
         grace,
         {
             let app = Arc::clone(&app);
-            move |request| answer(Arc::clone(&app), routes.clone(), request)
+            move |request| answer(Arc::clone(&app), request)
         },
         Some(Arc::clone(&app)),
     )));

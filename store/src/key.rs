@@ -41,7 +41,7 @@ impl Key {
     /// Another document of the run store.
     #[must_use]
     pub fn run_store(name: &Name) -> Self {
-        Self(format!("run-stores/{}.json", name.to_segment()).into())
+        Self(["run-stores/", &name.to_segment(), ".json"].concat().into())
     }
 
     /// The runtime configs of one branch of a repository.
@@ -84,7 +84,7 @@ impl NamespaceKey {
     /// A namespace that every caller with rights on it shares.
     #[must_use]
     pub fn shared(namespace: &Name) -> Self {
-        Self(format!("{NAMESPACES}{}.json", namespace.to_segment()).into())
+        Self([NAMESPACES, &namespace.to_segment(), ".json"].concat().into())
     }
 
     /// The relative path, its segments joined by `/`.

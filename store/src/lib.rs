@@ -20,7 +20,7 @@ mod revision;
 mod traits;
 pub mod volume;
 
-pub use entity_tag::{EntityTag, InvalidEntityTag};
+pub use entity_tag::{EntityTag, InvalidEntityTag, Opaque};
 pub use error::{Quota, Result, StoreError};
 pub use key::{Key, NamespaceKey, Prefix};
 pub use memory::MemoryStore;

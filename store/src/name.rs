@@ -1,5 +1,6 @@
 //! Names: the values from a request that become part of a storage key.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// The longest name, in bytes.
@@ -78,11 +79,11 @@ impl Name {
         if value.split('/').any(|part| matches!(part, "" | "." | "..")) {
             return Err(InvalidName::Dots(kind));
         }
-        let name = Self(value.into());
-        if name.to_segment().len() > SEGMENT_BYTES_MAX {
+        let slashes = value.bytes().filter(|b| *b == b'/').count();
+        if value.len() + slashes * (ENCODED_SLASH.len() - 1) > SEGMENT_BYTES_MAX {
             return Err(InvalidName::Encoded(kind));
         }
-        Ok(name)
+        Ok(Self(value.into()))
     }
 
     /// The value, with `/` as itself.
@@ -93,8 +94,12 @@ impl Name {
 
     /// The value as one path segment, with `/` as `%2F`.
     #[must_use]
-    pub fn to_segment(&self) -> String {
-        self.0.replace('/', "%2F")
+    pub fn to_segment(&self) -> Cow<'_, str> {
+        if self.0.contains('/') {
+            self.0.replace('/', ENCODED_SLASH).into()
+        } else {
+            (&*self.0).into()
+        }
     }
 
     /// Reads back what [`Self::to_segment`] wrote.
@@ -105,7 +110,7 @@ impl Name {
         if segment.contains('/') {
             return Err(InvalidName::Character(kind));
         }
-        Self::parse(kind, &segment.replace("%2F", "/"))
+        Self::parse(kind, &segment.replace(ENCODED_SLASH, "/"))
     }
 }
 
@@ -115,13 +120,16 @@ impl fmt::Display for Name {
     }
 }
 
+/// What stands for a slash in a path segment.
+const ENCODED_SLASH: &str = "%2F";
+
 /// A file name holds at most 255 bytes on every common file system, and five are for `.json`.
 const SEGMENT_BYTES_MAX: usize = 250;
 
 /// Whether a byte may stand in a name, and in a segment of a runtime config's path.
 #[must_use]
 pub fn is_name_byte(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"._:@+~-".contains(&b)
+    matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b':' | b'@' | b'+' | b'~' | b'-')
 }
 
 #[cfg(test)]

@@ -88,11 +88,11 @@ enum Comparison {
 impl TagCondition {
     fn matches(&self, current: Option<&EntityTag>, comparison: Comparison) -> bool {
         let Some(current) = current else { return false };
+        let opaque = current.opaque();
         match self {
             Self::Any => true,
             Self::Tags(tags) => tags.iter().any(|tag| {
-                tag.opaque == current.opaque()
-                    && (!tag.weak || matches!(comparison, Comparison::Weak))
+                *tag.opaque == *opaque && (!tag.weak || matches!(comparison, Comparison::Weak))
             }),
         }
     }

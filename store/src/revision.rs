@@ -171,7 +171,7 @@ mod tests {
     fn a_tag_tells_contents_apart_at_one_revision_and_revisions_at_one_content() {
         let revision = Revision(0x1234);
         let tag = revision.tag(content_hash(b"{}"));
-        assert_eq!(tag.opaque(), "1234-44136fa355b3678a", "hex time, hex SHA-256 prefix");
+        assert_eq!(&*tag.opaque(), "1234-44136fa355b3678a", "hex time, hex SHA-256 prefix");
         assert_ne!(tag, revision.tag(content_hash(b"[]")));
         assert_ne!(tag, after(revision, 1).tag(content_hash(b"{}")));
     }

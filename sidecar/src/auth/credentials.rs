@@ -59,6 +59,17 @@ pub(crate) enum Identity {
     Invalid,
 }
 
+impl Identity {
+    /// The name that logs give the sender.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Token(token) => token.name(),
+            Self::Everyone | Self::Anonymous(_) => "anonymous",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
 impl Credentials {
     /// A table of tokens by name.
     pub(crate) fn tokens(tokens: Vec<(String, Token)>, anonymous: Anonymous) -> Self {

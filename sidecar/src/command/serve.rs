@@ -38,7 +38,7 @@ struct Ready {
 pub(super) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let no_auth = check::no_auth(options.insecure_no_auth);
     let loaded = check::load(&options.config, no_auth)?;
-    logs::start(options.log_format);
+    let _logs = logs::start(options.log_format);
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|e| Failure::Environment(format!("the runtime could not be started: {e}")))?;
     runtime.block_on(run_loaded(options, loaded, no_auth))

@@ -25,7 +25,7 @@ const TRY_AGAIN: u8 = 75;
 pub(super) fn run(options: &SyncOptions) -> Result<ExitCode, Failure> {
     let config: SyncConfig =
         stowage_config::load(&options.config).map_err(|e| Failure::Configuration(e.to_string()))?;
-    logs::start(options.log_format);
+    let _logs = logs::start(options.log_format);
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|e| Failure::Environment(format!("the runtime could not be started: {e}")))?;
     let report = runtime.block_on(run_configured(&config))?;

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::BoxError;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT};
@@ -87,8 +88,15 @@ pub(crate) struct Drained {
 
 impl Drained {
     /// Wraps a request's body.
-    pub(crate) fn wrap(body: Body, headers: &HeaderMap) -> Body {
-        Body::new(Self { body: Some(body), waits: headers.contains_key(EXPECT) })
+    pub(crate) fn wrap<B>(body: B, headers: &HeaderMap) -> Body
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        if body.is_end_stream() {
+            return Body::empty();
+        }
+        Body::new(Self { body: Some(Body::new(body)), waits: headers.contains_key(EXPECT) })
     }
 }
 

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use http::request::Parts;
 use stowage_config::Contract;
 
 use super::problem::Problem;
-use crate::auth::{Demand, Identity, Refusal, Right, Scope, authorize};
+use crate::auth::{Demand, Identity, Right, Scope, authorize};
 use crate::settings::Settings;
 
 /// The sender of a request, and the settings that hold for all of it.
@@ -32,15 +30,6 @@ impl Caller {
         Self { settings, identity }
     }
 
-    /// The name that logs give the sender.
-    pub(crate) fn name(&self) -> &str {
-        match &self.identity {
-            Identity::Token(token) => token.name(),
-            Identity::Everyone | Identity::Anonymous(_) => "anonymous",
-            Identity::Invalid => "invalid",
-        }
-    }
-
     /// Lets the request through, or refuses it.
     ///
     /// # Errors
@@ -52,18 +41,5 @@ impl Caller {
         right: Right,
     ) -> Result<(), Problem> {
         Ok(authorize(&self.identity, Demand { contract, scope, right })?)
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for Caller {
-    type Rejection = Problem;
-
-    /// Refuses bad credentials before a handler looks at anything.
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let caller = parts.extensions.get::<Self>().ok_or_else(Problem::internal)?;
-        match caller.identity {
-            Identity::Invalid => Err(Refusal::Unauthenticated.into()),
-            _ => Ok(caller.clone()),
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! `If-Match` and `If-None-Match` (RFC 9110 §13.1), from header lines to conditions.
 
+use std::borrow::Cow;
+
 use http::header::{IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName};
 use stowage_store::{Preconditions, TagCondition, WireTag};
@@ -34,12 +36,15 @@ fn condition(
     name: &HeaderName,
     numbers: BareNumbers,
 ) -> Result<Option<TagCondition>, Problem> {
-    let mut lines = headers.get_all(name).iter().peekable();
-    if lines.peek().is_none() {
-        return Ok(None);
+    let mut lines = headers.get_all(name).iter().map(http::HeaderValue::as_bytes);
+    let Some(first) = lines.next() else { return Ok(None) };
+    let mut value = Cow::Borrowed(first);
+    for line in lines {
+        let value = value.to_mut();
+        value.push(b',');
+        value.extend_from_slice(line);
     }
-    let lines: Vec<&[u8]> = lines.map(http::HeaderValue::as_bytes).collect();
-    parse(&lines.join(&b","[..]), numbers).map(Some).ok_or_else(|| {
+    parse(&value, numbers).map(Some).ok_or_else(|| {
         let field = if name == IF_MATCH { "If-Match" } else { "If-None-Match" };
         Problem::bad_request(
             "invalid_header",

@@ -3,7 +3,7 @@
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
@@ -46,8 +46,9 @@ impl Origin {
         Self { allowed, preflight }
     }
 
-    /// Adds what the browser needs to an answer; `methods` are those of the route.
-    pub(crate) fn decorate(&self, answer: &mut HeaderMap, methods: Option<&HeaderValue>) {
+    /// Adds what the browser needs to an answer. A preflight is allowed the methods that the
+    /// answer allows.
+    pub(crate) fn decorate(&self, answer: &mut HeaderMap) {
         answer.append(VARY, HeaderValue::from_static("Origin"));
         let Some((origin, rule)) = &self.allowed else { return };
         answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
@@ -59,8 +60,8 @@ impl Origin {
             return;
         };
         answer.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
-        if let Some(methods) = methods {
-            answer.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
+        if let Some(methods) = answer.get(ALLOW).cloned() {
+            answer.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
         }
         let mut allowed = ALLOWED_HEADERS.to_owned();
         for name in requested {

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use stowage_store::{EntityTag, Preconditions, Verdict};
 
 use super::problem::Problem;
@@ -55,6 +55,17 @@ pub(crate) fn with_header(mut response: Response, name: HeaderName, value: &str)
 fn tagged(status: StatusCode, tag: &EntityTag, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    response.headers_mut().insert(CACHE_CONTROL, DOCUMENT_CACHING);
-    with_header(response, ETAG, &tag.to_string())
+    // What is about to stand there, so that the map does not grow step by step.
+    let mut headers = HeaderMap::with_capacity(12);
+    headers.insert(CACHE_CONTROL, DOCUMENT_CACHING);
+    if let Some(tag) = quoted(tag) {
+        headers.insert(ETAG, tag);
+    }
+    *response.headers_mut() = headers;
+    response
+}
+
+fn quoted(tag: &EntityTag) -> Option<HeaderValue> {
+    let text = [b"\"", tag.opaque().as_bytes(), b"\""].concat();
+    HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
 }

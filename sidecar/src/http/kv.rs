@@ -102,7 +102,7 @@ async fn apply(
         Patch { preconditions, operations, max_bytes: quota.max_bytes, max_keys: quota.max_keys };
     app.store.patch(&NamespaceKey::shared(namespace), patch).await.map_err(|error| match error {
         StoreError::PreconditionFailed { current: Some(tag) } => {
-            Problem::precondition_failed(Some(&tag)).with_member("version", tag.opaque())
+            Problem::precondition_failed(Some(&tag)).with_member("version", &*tag.opaque())
         }
         other => other.into(),
     })

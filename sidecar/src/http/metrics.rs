@@ -29,14 +29,14 @@ pub(crate) struct Metrics {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
-    route: String,
+    route: &'static str,
     method: &'static str,
     status: u16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RouteLabels {
-    route: String,
+    route: &'static str,
     method: &'static str,
 }
 
@@ -116,7 +116,7 @@ impl Metrics {
     /// Counts a request out.
     pub(crate) fn request_ended(
         &self,
-        route: &str,
+        route: &'static str,
         method: &Method,
         status: u16,
         duration: Duration,
@@ -124,11 +124,11 @@ impl Metrics {
     ) {
         self.in_flight.dec();
         self.response_body.inc_by(bytes);
-        let (route, method) = (route.to_owned(), known(method));
+        let method = known(method);
         if matches!(status, 401 | 403) {
             self.auth_failures.get_or_create(&AuthLabels { status }).inc();
         }
-        let labels = RouteLabels { route: route.clone(), method };
+        let labels = RouteLabels { route, method };
         self.duration.get_or_create(&labels).observe(duration.as_secs_f64());
         self.requests.get_or_create(&RequestLabels { route, method, status }).inc();
     }

@@ -4,21 +4,19 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::MatchedPath;
 use axum::response::Response;
-use http::header::{ALLOW, CONNECTION, ETAG};
+use http::header::{CONNECTION, ETAG};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use tower::ServiceExt;
 
 use super::app::App;
 use super::body::Drained;
 use super::caller::Caller;
 use super::cors::Origin;
 use super::request_id::{self, X_REQUEST_ID};
+use super::router;
+use crate::auth::Identity;
 
 const X_STORAGE_BACKEND: HeaderName = HeaderName::from_static("x-storage-backend");
 const X_STOWAGE_VERSION: HeaderName = HeaderName::from_static("x-stowage-version");
@@ -26,65 +24,37 @@ const X_STOWAGE_VERSION: HeaderName = HeaderName::from_static("x-stowage-version
 /// Answers one request of the main port.
 pub(crate) async fn answer(
     app: Arc<App>,
-    router: Router,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
-    let (mut parts, body) = request.into_parts();
+    let (parts, body) = request.into_parts();
     let settings = Arc::clone(&app.settings.borrow());
     let id = request_id::of(&parts.headers);
     let origin = Origin::of(&parts.method, &parts.headers, &settings.origins);
     let caller = Caller::identify(settings, &parts.headers);
+    let version = parts.version;
+    let route = router::route(parts.uri.path());
     let mut line = AccessLine {
         app: Arc::clone(&app),
         start: Instant::now(),
         method: parts.method.clone(),
+        route: route.map_or("unmatched", |route| route.template),
         id: id.clone(),
-        token: caller.name().to_owned(),
+        identity: caller.identity.clone(),
         outcome: None,
     };
     app.metrics.request_started(body.size_hint().exact());
-    parts.extensions.insert(caller);
-    let (method, version) = (parts.method.clone(), parts.version);
-    let body = Drained::wrap(Body::new(body), &parts.headers);
-    let response = router.oneshot(Request::from_parts(parts, body)).await;
-    let mut response = response.unwrap_or_else(|never| match never {});
+    let body = Drained::wrap(body, &parts.headers);
+    let mut response = router::dispatch(Arc::clone(&app), route, caller, parts, body).await;
 
-    if method == Method::OPTIONS {
-        response = options(response);
-    }
-    let template = response.extensions().get::<MatchedPath>().cloned();
     let headers = response.headers_mut();
-    let methods = spell_allow(headers);
-    origin.decorate(headers, methods.as_ref());
+    origin.decorate(headers);
     headers.insert(X_STORAGE_BACKEND, HeaderValue::from_static(app.store.kind().as_str()));
     headers.insert(X_REQUEST_ID, id);
     repeat_version(headers);
     end_connection(&app, version, headers);
     let bytes = response.body().size_hint().exact().unwrap_or(0);
-    line.outcome = Some(Outcome { status: response.status(), template, bytes });
+    line.outcome = Some(Outcome { status: response.status(), bytes });
     Ok(response)
-}
-
-/// No handler takes OPTIONS, so the router answers 405 with the route's methods: that is the
-/// answer, without the complaint.
-fn options(refused: Response) -> Response {
-    if refused.status() != StatusCode::METHOD_NOT_ALLOWED {
-        return refused;
-    }
-    let (mut parts, _) = refused.into_parts();
-    parts.status = StatusCode::NO_CONTENT;
-    parts.headers.remove(http::header::CONTENT_TYPE);
-    parts.headers.remove(http::header::CONTENT_LENGTH);
-    Response::from_parts(parts, Body::empty())
-}
-
-/// Adds OPTIONS, which every route takes, to the methods that the router knows.
-fn spell_allow(headers: &mut HeaderMap) -> Option<HeaderValue> {
-    let known = headers.get(ALLOW)?.to_str().ok()?;
-    let methods = known.split(',').map(str::trim).chain(["OPTIONS"]).collect::<Vec<_>>();
-    let value = HeaderValue::try_from(methods.join(", ")).ok()?;
-    headers.insert(ALLOW, value.clone());
-    Some(value)
 }
 
 /// Says the tag's text outside the tag, for proxies that weaken or drop it.
@@ -112,7 +82,6 @@ fn milliseconds(duration: Duration) -> f64 {
 
 struct Outcome {
     status: StatusCode,
-    template: Option<MatchedPath>,
     bytes: u64,
 }
 
@@ -122,8 +91,10 @@ struct AccessLine {
     app: Arc<App>,
     start: Instant,
     method: Method,
+    /// The route's template: a raw path may be anything.
+    route: &'static str,
     id: HeaderValue,
-    token: String,
+    identity: Identity,
     outcome: Option<Outcome>,
 }
 
@@ -132,19 +103,17 @@ impl Drop for AccessLine {
         let duration = self.start.elapsed();
         // 499: the client left before the answer, as proxies write it.
         let status = self.outcome.as_ref().map_or(499, |outcome| outcome.status.as_u16());
-        let template = self.outcome.as_ref().and_then(|outcome| outcome.template.as_ref());
-        let route = template.map_or("unmatched", MatchedPath::as_str);
         let bytes = self.outcome.as_ref().map_or(0, |outcome| outcome.bytes);
-        self.app.metrics.request_ended(route, &self.method, status, duration, bytes);
+        self.app.metrics.request_ended(self.route, &self.method, status, duration, bytes);
         tracing::info!(
             target: "stowage::access",
             method = %self.method,
-            route,
+            route = self.route,
             status,
             duration_ms = milliseconds(duration),
             bytes,
             request_id = self.id.to_str().unwrap_or_default(),
-            token = self.token,
+            token = self.identity.name(),
             "request"
         );
     }

@@ -1,5 +1,7 @@
 //! Names in a request's target: taken from the raw path and query, percent-decoded exactly once.
 
+use std::borrow::Cow;
+
 use http::Uri;
 use percent_encoding::percent_decode_str;
 use stowage_store::{Name, NameKind};
@@ -34,7 +36,7 @@ pub(crate) fn query(uri: &Uri, parameter: &str) -> Result<Option<String>, Proble
     let mut found = None;
     for pair in uri.query().unwrap_or_default().split('&') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if decode(name).as_deref() != Some(parameter) {
+        if decode(name).is_none_or(|name| name != parameter) {
             continue;
         }
         if found.is_some() {
@@ -43,7 +45,7 @@ pub(crate) fn query(uri: &Uri, parameter: &str) -> Result<Option<String>, Proble
                 format!("the query parameter {parameter} stands there more than once"),
             ));
         }
-        found = Some(decode(value).ok_or_else(|| bad_escape(parameter))?);
+        found = Some(decode(value).ok_or_else(|| bad_escape(parameter))?.into_owned());
     }
     Ok(found)
 }
@@ -58,12 +60,15 @@ pub(crate) fn bad_escape(what: &str) -> Problem {
 
 /// Decodes once. `None` for a `%` without two hexadecimal digits and for what is not UTF-8. A `+`
 /// is a plus sign. What a name may hold is the name's own rule.
-pub(crate) fn decode(raw: &str) -> Option<String> {
+pub(crate) fn decode(raw: &str) -> Option<Cow<'_, str>> {
+    if !raw.contains('%') {
+        return Some(raw.into());
+    }
     let digits = |escape: &str| escape.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
     if !raw.split('%').skip(1).all(digits) {
         return None;
     }
-    percent_decode_str(raw).decode_utf8().ok().map(|decoded| decoded.into_owned())
+    percent_decode_str(raw).decode_utf8().ok()
 }
 
 #[cfg(test)]

@@ -155,7 +155,7 @@ impl StoredSet {
     pub(super) fn with_revision(&self, revision: &str) -> serde_json::Result<Bytes> {
         let document = Document {
             revision: revision.into(),
-            etag: self.tag.opaque().into(),
+            etag: Cow::Owned(self.tag.opaque().to_owned()),
             updated_at: self.updated_at.as_str().into(),
             files: serde_json::from_slice(&self.files_json)?,
         };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use quick_cache::sync::{Cache as QuickCache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use smol_str::SmolStr;
 
 use crate::{Namespace, Object};
 
@@ -34,7 +35,7 @@ impl Entry {
 
 /// Entries by path, at most so many bytes of them.
 #[derive(Debug)]
-pub(super) struct Cache(QuickCache<Box<str>, Entry, Bytes>);
+pub(super) struct Cache(QuickCache<SmolStr, Entry, Bytes>);
 
 /// Entries are weighed by the memory that they take, roughly.
 #[derive(Debug, Clone, Copy)]
@@ -46,8 +47,8 @@ const ENTRY_BYTES: u64 = 200;
 /// What a member takes beside its bytes: its place in the map, and two shared allocations.
 const MEMBER_BYTES: u64 = 100;
 
-impl Weighter<Box<str>, Entry> for Bytes {
-    fn weight(&self, path: &Box<str>, entry: &Entry) -> u64 {
+impl Weighter<SmolStr, Entry> for Bytes {
+    fn weight(&self, path: &SmolStr, entry: &Entry) -> u64 {
         let bytes = match entry {
             Entry::Document(None) => 0,
             Entry::Document(Some(object)) => object.body.len() as u64,
