@@ -25,7 +25,7 @@ use anyhow::{Context, Result};
 use crate::contest::Outcome;
 use crate::load::stowage::Read;
 use crate::report::{plot, table};
-use crate::rows::{documents, patch, replay, small};
+use crate::rows::{documents, patch, replay, small, upload};
 use crate::scratch::Scratch;
 use crate::servers::sidecar::AccessLog;
 use crate::servers::{Places, Server};
@@ -91,8 +91,7 @@ impl Report {
         self.say(&table::contest(outcome))
     }
 
-    fn end(mut self) -> Result<()> {
-        self.say("\nNot measured: the upload of archives, which is not served yet.\n")?;
+    fn end(self) -> Result<()> {
         if self.columns.is_empty() {
             return Ok(());
         }
@@ -123,6 +122,12 @@ fn measure(
     if settings.has("patch") {
         let ours = start("patch")?;
         report.contest(&patch::patch(&ours, settings, scratch)?)?;
+    }
+    if settings.has("upload") {
+        let ours = start("upload")?;
+        let facts = upload::upload(&ours, settings, scratch)?;
+        let title = format!("upload of an archive of {} MiB", settings.archive_mib);
+        report.say(&table::facts(&title, &facts))?;
     }
     if settings.has("replay") {
         let facts = replay::replay(places, settings, scratch)?;

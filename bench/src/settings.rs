@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) keys: u64,
     /// `BENCH_JOURNAL_MB`: how long the replayed journal is, in MB of 10⁶ bytes.
     pub(crate) journal_mb: u64,
+    /// `BENCH_ARCHIVE_MIB`: how large the uploaded archive is, in MiB.
+    pub(crate) archive_mib: u64,
     /// `BENCH_DIR`: where the result goes, and the state of all servers while they are measured.
     pub(crate) directory: PathBuf,
 }
@@ -42,11 +44,13 @@ impl Settings {
             documents: parse(&variable, "BENCH_DOCUMENTS", 1_000_000)?,
             keys: parse(&variable, "BENCH_KEYS", 1_000_000)?,
             journal_mb: parse(&variable, "BENCH_JOURNAL_MB", 1_000)?,
+            archive_mib: parse(&variable, "BENCH_ARCHIVE_MIB", 1024)?,
             directory: variable("BENCH_DIR").unwrap_or_else(|| "bench/out".into()).into(),
         };
         ensure!(settings.rounds > 0, "BENCH_ROUNDS: at least 1");
         ensure!(settings.documents > 0, "BENCH_DOCUMENTS: at least 1");
         ensure!(settings.journal_mb > 0, "BENCH_JOURNAL_MB: at least 1");
+        ensure!(settings.archive_mib > 0, "BENCH_ARCHIVE_MIB: at least 1");
         ensure!(
             settings.keys >= 1_000 && settings.keys.is_multiple_of(1_000),
             "BENCH_KEYS: a multiple of 1000"
@@ -64,7 +68,8 @@ impl Settings {
 }
 
 /// The groups of rows, in the order in which they are measured.
-pub(crate) const GROUPS: [&str; 6] = ["put", "swap", "get", "patch", "replay", "documents"];
+pub(crate) const GROUPS: [&str; 7] =
+    ["put", "swap", "get", "patch", "upload", "replay", "documents"];
 
 fn parse<T>(variable: impl Fn(&str) -> Option<String>, name: &str, default: T) -> Result<T>
 where

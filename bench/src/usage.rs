@@ -66,6 +66,22 @@ pub(crate) fn resident_bytes(pid: u32) -> Result<u64> {
     Ok(field(&read_to_string(format!("/proc/{pid}/status"))?, "VmRSS:")? << 10)
 }
 
+/// The most memory that a process had resident, in bytes, since it began or [`forget_peak`].
+///
+/// # Errors
+/// The process is gone.
+pub(crate) fn peak_bytes(pid: u32) -> Result<u64> {
+    Ok(field(&read_to_string(format!("/proc/{pid}/status"))?, "VmHWM:")? << 10)
+}
+
+/// Begins to measure [`peak_bytes`] anew; proc_pid_clear_refs(5).
+///
+/// # Errors
+/// The process is gone.
+pub(crate) fn forget_peak(pid: u32) -> Result<()> {
+    Ok(std::fs::write(format!("/proc/{pid}/clear_refs"), "5")?)
+}
+
 fn field(text: &str, name: &str) -> Result<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(name));
     let number = value.and_then(|value| value.split_whitespace().next());

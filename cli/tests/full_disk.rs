@@ -85,3 +85,27 @@ async fn writes_are_refused_with_507_reads_and_deletes_go_on_and_writes_resume()
     assert_eq!(send(patch(&url, "1", "again")).await.status(), StatusCode::OK);
     assert!(up.stop().await.success());
 }
+
+#[tokio::test]
+async fn an_upload_that_does_not_fit_is_507_and_gives_its_room_back() {
+    let place = Place::new(&[("demo.yaml", &store_with_token("demo", ADMIN))]);
+    std::fs::create_dir(place.data()).unwrap();
+    let mut up = place.start(command(&place));
+    up.wait_ready().await;
+    let url = up.url("demo");
+    let archive = format!("{url}/sites/blog/artifacts/b-1");
+    let document = format!("{url}/run-stores/kept");
+    assert_eq!(send(client().put(&archive).body("small")).await.status(), StatusCode::CREATED);
+    for _ in 0..3 {
+        let refused = send(client().put(&archive).body("x".repeat(4 << 20))).await;
+        assert_eq!(refused.status(), StatusCode::INSUFFICIENT_STORAGE);
+        let problem: serde_json::Value = refused.json().await.unwrap();
+        assert_eq!(problem["error"], "out_of_space", "{problem}");
+        let read = send(client().get(&archive)).await;
+        assert_eq!(read.text().await.unwrap(), "small", "what stood there still does");
+        let put = send(client().put(&document).json(&"x".repeat(10_000))).await;
+        assert_eq!(put.status(), StatusCode::OK, "the room is there for others");
+    }
+    assert_eq!(send(client().delete(&archive)).await.status(), StatusCode::NO_CONTENT);
+    assert!(up.stop().await.success());
+}

@@ -131,13 +131,15 @@ pub enum Contract {
     Kv,
     /// Runtime configs of Git branches, replaced as one.
     Runtimes,
+    /// Versioned archives of sites, with the log of each build.
+    Artifacts,
 }
 
 impl Contract {
     /// Every contract.
     #[must_use]
     pub fn all() -> Vec<Self> {
-        vec![Self::RunStore, Self::Kv, Self::Runtimes]
+        vec![Self::RunStore, Self::Kv, Self::Runtimes, Self::Artifacts]
     }
 
     /// The word in resources, tokens and metrics.
@@ -147,6 +149,7 @@ impl Contract {
             Self::RunStore => "runStore",
             Self::Kv => "kv",
             Self::Runtimes => "runtimes",
+            Self::Artifacts => "artifacts",
         }
     }
 }
@@ -197,6 +200,8 @@ pub struct Limits {
     pub max_namespace_bytes: Option<ByteSize>,
     /// The most bytes of the body that replaces a set of runtime configs: 413 above it.
     pub max_runtime_set_bytes: ByteSize,
+    /// The most bytes of an archive: 413 above it.
+    pub max_artifact_bytes: ByteSize,
 }
 
 impl Default for Limits {
@@ -205,6 +210,7 @@ impl Default for Limits {
             max_json_bytes: ByteSize::from_bytes(8 << 20),
             max_namespace_bytes: None,
             max_runtime_set_bytes: ByteSize::from_bytes(64 << 20),
+            max_artifact_bytes: ByteSize::from_bytes(2 << 30),
         }
     }
 }

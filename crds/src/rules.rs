@@ -213,7 +213,7 @@ pub fn default_namespace_name() -> Rule {
     .field_path(".spec.name")
 }
 
-/// A name in a URL of the KV and run-store contracts.
+/// A name in a URL of the contracts that a tenant can have a part of.
 #[must_use]
 pub fn namespace_name() -> Rule {
     rule(

@@ -25,8 +25,8 @@ use crate::rules;
     category = "stowage",
     derive = "PartialEq",
     cel,
-    doc = "A Store serves documents, namespaces of keys and runtime configs over plain HTTP with \
-           ETags, from one durable backend.",
+    doc = "A Store serves documents, namespaces of keys, runtime configs and archives over plain \
+           HTTP with ETags, from one durable backend.",
     validation = rules::store_name(),
     validation = rules::volume_never_shrinks(),
     printcolumn(
@@ -64,7 +64,7 @@ pub struct StoreSpec {
     /// The contracts that are served; requests of the others are answered 404. All of them
     /// where this is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 3))]
+    #[schemars(length(min = 1, max = 4))]
     #[x_kube(validation = rules::unique_contracts())]
     pub contracts: Option<Vec<Contract>>,
     /// Who may do what.
@@ -222,6 +222,10 @@ pub struct StoreLimits {
     /// it. 64Mi where this is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_runtime_set_bytes: Option<ByteSize>,
+    /// The most bytes of an archive of the contract `artifacts`, answered with 413 above it. 2Gi
+    /// where this is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_artifact_bytes: Option<ByteSize>,
 }
 
 /// Which browser origins may call.

@@ -21,8 +21,8 @@ use crate::rules;
     category = "stowage",
     derive = "PartialEq",
     cel,
-    doc = "A StoreNamespace is a tenant of a Store: one namespace of keys or one document, with a \
-           token that is good for nothing else.",
+    doc = "A StoreNamespace is a tenant of a Store: one namespace of keys, one document or one \
+           site, with a token that is good for nothing else.",
     validation = rules::default_namespace_name(),
     validation = rules::namespace_name_never_changes(),
     printcolumn(
@@ -51,10 +51,11 @@ pub struct StoreNamespaceSpec {
     /// The Store that serves it, in the same namespace.
     #[x_kube(validation = rules::never_changes("storeRef"))]
     pub store_ref: StoreReference,
-    /// The contract that it belongs to: `kv`, a namespace of keys, or `runStore`, a document.
+    /// The contract that it belongs to: `kv`, a namespace of keys, `runStore`, a document, or
+    /// `artifacts`, a site.
     #[x_kube(validation = rules::never_changes("contract"))]
     pub contract: NamespaceContract,
-    /// Its name in the store, as in `/api/storage?ns=NAME` or `/run-stores/NAME`.
+    /// Its name in the store, as in `/api/storage?ns=NAME`, `/run-stores/NAME` or `/sites/NAME`.
     /// `metadata.name` where this is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
@@ -78,6 +79,8 @@ pub enum NamespaceContract {
     Kv,
     /// A document of the run store.
     RunStore,
+    /// A site: its archives and their logs.
+    Artifacts,
 }
 
 /// The most that a namespace may hold: one of them or both.
@@ -122,6 +125,7 @@ impl From<NamespaceContract> for Contract {
         match contract {
             NamespaceContract::Kv => Self::Kv,
             NamespaceContract::RunStore => Self::RunStore,
+            NamespaceContract::Artifacts => Self::Artifacts,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use stowage_store::{Patch, Preconditions, Store, VolumeOptions, VolumeStore};
 use tokio::task::JoinSet;
 
+use crate::archives::{archive, upload};
 use crate::keys::{document, namespace, set};
 use crate::writes::{WRITERS, document_after, padded};
 
@@ -22,10 +23,11 @@ pub(crate) async fn run(directory: &Path, first: u64) {
     }
 }
 
-/// Prints `document <writer> <sequence>` or `member <writer> <sequence> <version>` after each
-/// write.
+/// Prints `document <writer> <sequence>`, `member <writer> <sequence> <version>` or
+/// `archive <writer> <sequence>` after each write.
 async fn write_on(store: Arc<VolumeStore>, writer: usize, first: u64) {
     let key = document(&writer.to_string());
+    let archived = archive("s", &writer.to_string());
     for sequence in first.. {
         match document_after(sequence) {
             Some(body) => {
@@ -40,5 +42,15 @@ async fn write_on(store: Arc<VolumeStore>, writer: usize, first: u64) {
         let patch = Patch { operations, ..Patch::default() };
         let patched = store.patch(&namespace("shared"), patch).await.expect("a patch");
         println!("member {writer} {sequence} {}", patched.namespace.version());
+        match document_after(sequence) {
+            Some(body) => {
+                let pieces = [body.into()];
+                upload(&*store, &archived, pieces, Preconditions::none()).await.expect("an upload");
+            }
+            None => {
+                store.delete_archive(&archived, Preconditions::none()).await.expect("a delete");
+            }
+        }
+        println!("archive {writer} {sequence}");
     }
 }

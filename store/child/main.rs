@@ -5,13 +5,17 @@
 //! Where something is not as expected, it panics: it ends with 101 and has said on standard
 //! error what it found.
 
+#[path = "../tests/support/archives.rs"]
+mod archives;
 #[path = "../tests/support/keys.rs"]
 mod keys;
 #[path = "../tests/support/writes.rs"]
 mod writes;
 
 mod endless_writes;
+mod full_of_archives;
 mod full_volume;
+mod large_archive;
 mod read_only_volume;
 
 use std::env;
@@ -24,6 +28,8 @@ const USAGE: &str = "only the tests of stowage-store start this:
   stowage-store-child open DIRECTORY                opens it; ends with 1 and the reason if refused
   stowage-store-child write DIRECTORY FIRST         writes from this number on until it is killed
   stowage-store-child full-volume DIRECTORY         fills the file system that is mounted there
+  stowage-store-child full-of-archives DIRECTORY    fills it with archives
+  stowage-store-child large-archive DIRECTORY LENGTH    uploads so many bytes and reads them
   stowage-store-child read-only-volume DIRECTORY    makes that file system read-only, and undoes it";
 
 #[tokio::main]
@@ -40,7 +46,12 @@ async fn main() -> ExitCode {
             let first = first.parse().expect("FIRST is a number");
             endless_writes::run(Path::new(directory), first).await;
         }
+        ["large-archive", directory, length] => {
+            let length = length.parse().expect("LENGTH is a number");
+            large_archive::run(Path::new(directory), length).await;
+        }
         ["full-volume", directory] => full_volume::run(Path::new(directory)).await,
+        ["full-of-archives", directory] => full_of_archives::run(Path::new(directory)).await,
         ["read-only-volume", directory] => read_only_volume::run(Path::new(directory)).await,
         _ => return end(64, USAGE),
     }

@@ -1,5 +1,6 @@
 //! Strong entity tags as the store hands them out (RFC 9110 §8.8.3).
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
@@ -46,8 +47,8 @@ impl EntityTag {
         Self(Repr::Text(version.to_string().into()))
     }
 
-    /// The tag of a document: when it was written, in nanoseconds since 1970, and the first 64
-    /// bits of its content's hash.
+    /// The tag of a document or an archive: when it was written, in nanoseconds since 1970, and the
+    /// first 64 bits of a document's hash, or an archive's length.
     #[must_use]
     pub(crate) fn from_revision(nanoseconds: i128, hash: u64) -> Self {
         Self(match u64::try_from(nanoseconds) {
@@ -128,6 +129,18 @@ impl PartialEq for EntityTag {
 }
 
 impl Eq for EntityTag {}
+
+impl Ord for EntityTag {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.opaque().cmp(&other.opaque())
+    }
+}
+
+impl PartialOrd for EntityTag {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl Hash for EntityTag {
     fn hash<H: Hasher>(&self, state: &mut H) {

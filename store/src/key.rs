@@ -1,10 +1,12 @@
-//! Keys: where a document or a namespace stands in the layout of the source systems.
+//! Keys: where a document, a namespace or an archive stands in the layout of the source systems.
 //!
 //! ```text
 //! run-store.json                     the default document of the run store
 //! run-stores/{name}.json             its other documents
 //! kv/{namespace}.json                a namespace: {"version":"<n>","snapshot":{…}}
 //! runtimes/{repo}/{branch}.json      a set of runtime configs
+//! sites/{site}/artifacts/{build}.tar.gz   the archive of a build
+//! sites/{site}/logs/{build}.json     the log of a build, a document
 //! ```
 //!
 //! The same keys stand under a directory and under an object store's prefix. A key can only be
@@ -22,11 +24,26 @@ pub struct Key(Box<str>);
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NamespaceKey(Box<str>);
 
+/// The place of an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ArchiveKey {
+    // First, because keys are in the order of their paths.
+    path: Box<str>,
+    site: Name,
+    build: Name,
+}
+
 /// A folder of documents.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Prefix(Box<str>);
 
 const RUNTIMES: &str = "runtimes/";
+
+const SITES: &str = "sites/";
+
+const ARTIFACTS: &str = "/artifacts/";
+
+const LOGS: &str = "/logs/";
 
 /// The folder that namespaces stand in, and nothing else.
 pub(crate) const NAMESPACES: &str = "kv/";
@@ -61,6 +78,18 @@ impl Key {
         ))
     }
 
+    /// The log of one build of a site.
+    #[must_use]
+    pub fn build_log(site: &Name, build: &Name) -> Self {
+        Self(format!("{SITES}{}{LOGS}{}.json", site.to_segment(), build.to_segment()).into())
+    }
+
+    /// Site and build, where this is the key of a build's log.
+    #[must_use]
+    pub fn as_build_log(&self) -> Option<(Name, Name)> {
+        site_and_build(&self.0, LOGS, ".json")
+    }
+
     /// The relative path, its segments joined by `/`.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -72,7 +101,8 @@ impl Key {
     #[must_use]
     pub(crate) fn from_path(path: &str) -> Option<Self> {
         let key = Self(path.into());
-        if key.as_runtime_set().is_some() || key == Self::default_run_store() {
+        let is_set = key.as_runtime_set().is_some();
+        if is_set || key.as_build_log().is_some() || key == Self::default_run_store() {
             return Some(key);
         }
         let name = path.strip_prefix("run-stores/")?.strip_suffix(".json")?;
@@ -94,6 +124,55 @@ impl NamespaceKey {
     }
 }
 
+impl ArchiveKey {
+    /// The archive of one build of a site.
+    #[must_use]
+    pub fn new(site: &Name, build: &Name) -> Self {
+        let path = format!("{}/{}.tar.gz", Self::directory(site), build.to_segment()).into();
+        Self { path, site: site.clone(), build: build.clone() }
+    }
+
+    /// The site.
+    #[must_use]
+    pub fn site(&self) -> &Name {
+        &self.site
+    }
+
+    /// The build.
+    #[must_use]
+    pub fn build(&self) -> &Name {
+        &self.build
+    }
+
+    /// The relative path, its segments joined by `/`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.path
+    }
+
+    /// The directory that the archives of a site stand in.
+    pub(crate) fn directory(site: &Name) -> String {
+        format!("{SITES}{}/artifacts", site.to_segment())
+    }
+
+    /// Reads back a path that a listing found; `None` where no constructor makes this key.
+    #[must_use]
+    pub(crate) fn from_path(path: &str) -> Option<Self> {
+        let (site, build) = site_and_build(path, ARTIFACTS, ".tar.gz")?;
+        Some(Self { path: path.into(), site, build })
+    }
+}
+
+/// The names in a path `sites/{site}{folder}{build}{suffix}`.
+fn site_and_build(path: &str, folder: &str, suffix: &str) -> Option<(Name, Name)> {
+    let (site, file) = path.strip_prefix(SITES)?.split_once(folder)?;
+    let build = file.strip_suffix(suffix)?;
+    Some((
+        Name::from_segment(NameKind::Site, site).ok()?,
+        Name::from_segment(NameKind::Build, build).ok()?,
+    ))
+}
+
 impl Prefix {
     /// Every set of runtime configs.
     #[must_use]
@@ -105,6 +184,12 @@ impl Prefix {
     #[must_use]
     pub fn run_stores() -> Self {
         Self("run-stores/".into())
+    }
+
+    /// Every log of a site's builds.
+    #[must_use]
+    pub fn build_logs(site: &Name) -> Self {
+        Self(format!("{SITES}{}{LOGS}", site.to_segment()).into())
     }
 
     /// The relative path, with a `/` at its end.
@@ -126,6 +211,12 @@ impl fmt::Display for NamespaceKey {
     }
 }
 
+impl fmt::Display for ArchiveKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.path)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,9 +231,34 @@ mod tests {
     }
 
     #[test]
+    fn a_build_has_a_log_and_an_archive() {
+        let site = Name::parse(NameKind::Site, "shop").unwrap();
+        let build = Name::parse(NameKind::Build, "2024-05-01T10:00:00").unwrap();
+        let log = Key::build_log(&site, &build);
+        assert_eq!(log.as_str(), "sites/shop/logs/2024-05-01T10:00:00.json");
+        assert!(log.as_str().starts_with(Prefix::build_logs(&site).as_str()));
+        assert_eq!(log.as_build_log(), Some((site.clone(), build.clone())));
+        let archive = ArchiveKey::new(&site, &build);
+        assert_eq!(archive.as_str(), "sites/shop/artifacts/2024-05-01T10:00:00.tar.gz");
+        assert_eq!((archive.site(), archive.build()), (&site, &build));
+    }
+
+    #[test]
     fn only_paths_that_a_constructor_makes_are_keys() {
-        for path in ["run-store.json", "run-stores/a.json", "runtimes/r/b.json"] {
+        let documents =
+            ["run-store.json", "run-stores/a.json", "runtimes/r/b.json", "sites/s/logs/b.json"];
+        for path in documents {
+            assert_eq!(ArchiveKey::from_path(path), None, "{path}");
             assert_eq!(Key::from_path(path).map(|k| k.to_string()).as_deref(), Some(path));
+        }
+        for path in ["sites/s/artifacts/b.tar.gz", "sites/a.b/artifacts/1.tar.gz.tar.gz"] {
+            assert_eq!(ArchiveKey::from_path(path).map(|k| k.to_string()).as_deref(), Some(path));
+            assert_eq!(Key::from_path(path), None, "{path}");
+        }
+        let odd =
+            ["sites/s/artifacts/b.json", "sites/s/t/artifacts/b.tar.gz", "sites/s/logs/../b.json"];
+        for path in odd {
+            assert_eq!((Key::from_path(path), ArchiveKey::from_path(path)), (None, None), "{path}");
         }
         for path in ["", "x", "run-stores/a.txt", "run-stores/../a.json", "runtimes/r/b/c.json"] {
             assert_eq!(Key::from_path(path), None, "{path}");

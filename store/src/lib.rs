@@ -1,4 +1,4 @@
-//! The storage engine of Stowage: documents and namespaces under conditional writes.
+//! The storage engine of Stowage: documents, namespaces and archives under conditional writes.
 //!
 //! This crate knows neither HTTP nor Kubernetes. It answers three questions: is a name valid
 //! ([`name`], [`key`]), does a precondition hold ([`precondition`]), and what is durable
@@ -7,6 +7,7 @@
 //! A result that says "written" means: applied as a whole, visible to every later read, and on
 //! stable storage.
 
+pub mod archive;
 pub mod disk;
 pub mod entity_tag;
 pub mod error;
@@ -20,9 +21,10 @@ mod revision;
 mod traits;
 pub mod volume;
 
+pub use archive::{Archive, ArchiveContent, ArchiveInfo, Upload};
 pub use entity_tag::{EntityTag, InvalidEntityTag, Opaque};
 pub use error::{Quota, Result, StoreError};
-pub use key::{Key, NamespaceKey, Prefix};
+pub use key::{ArchiveKey, Key, NamespaceKey, Prefix};
 pub use memory::MemoryStore;
 pub use name::{InvalidName, Name, NameKind};
 pub use namespace::{InvalidMemberKey, MemberKey, Namespace, Operation};

@@ -17,6 +17,10 @@ pub enum NameKind {
     Repository,
     /// A Git branch; may hold `/`.
     Branch,
+    /// A site, whose builds have archives and logs.
+    Site,
+    /// One build of a site.
+    Build,
 }
 
 impl NameKind {
@@ -32,6 +36,8 @@ impl fmt::Display for NameKind {
             Self::RunStore => "run store name",
             Self::Repository => "repository id",
             Self::Branch => "branch",
+            Self::Site => "site",
+            Self::Build => "build",
         })
     }
 }
@@ -124,6 +130,7 @@ impl fmt::Display for Name {
 const ENCODED_SLASH: &str = "%2F";
 
 /// A file name holds at most 255 bytes on every common file system, and five are for `.json`.
+/// `.tar.gz` takes seven, behind names without slashes, which are far shorter.
 const SEGMENT_BYTES_MAX: usize = 250;
 
 /// Whether a byte may stand in a name, and in a segment of a runtime config's path.

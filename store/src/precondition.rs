@@ -1,6 +1,6 @@
 //! Preconditions as one pure function (RFC 9110 §13).
 
-use crate::EntityTag;
+use crate::{EntityTag, Result, StoreError};
 
 /// An entity tag as a client sent it; weak ones can be sent, though the store makes none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +75,19 @@ impl Preconditions {
             return Verdict::NoneMatchFailed;
         }
         Verdict::Holds
+    }
+
+    /// Demands that they hold for the current representation's tag, `None` where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::PreconditionFailed`] with that tag.
+    pub(crate) fn require(&self, current: Option<&EntityTag>) -> Result<()> {
+        match self.evaluate(current) {
+            Verdict::Holds => Ok(()),
+            Verdict::MatchFailed | Verdict::NoneMatchFailed => {
+                Err(StoreError::PreconditionFailed { current: current.cloned() })
+            }
+        }
     }
 }
 

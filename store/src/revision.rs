@@ -3,7 +3,8 @@
 //! A document's revision is its file's modification time in nanoseconds. `tar` and `rsync` keep
 //! it, and a file that a person edits while the store is stopped has another one. The entity tag
 //! is the revision and 64 bits of the content's SHA-256: A→B→A has three tags, and an edit that
-//! keeps the time has its own.
+//! keeps the time has its own. An archive's tag has its length in the place of the hash: it is not
+//! read through to be served.
 
 use std::io;
 use std::time::{Duration, SystemTime};
@@ -37,8 +38,9 @@ impl Revision {
         })
     }
 
-    /// The tag of a content of this [`content_hash`] at this revision: both are in it, so that
-    /// neither a time that came back nor a coarse one lets two contents share a tag.
+    /// The tag of a document of this [`content_hash`] at this revision: both are in it, so that
+    /// neither a time that came back nor a coarse one lets two contents share a tag. Of an archive
+    /// it is the length.
     pub(crate) fn tag(self, hash: u64) -> EntityTag {
         EntityTag::from_revision(self.0, hash)
     }

@@ -7,7 +7,10 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::namespace::{Namespace, Operation};
-use crate::{EntityTag, Key, NamespaceKey, Preconditions, Prefix, Result, StoreError};
+use crate::{
+    Archive, ArchiveInfo, ArchiveKey, EntityTag, Key, Name, NamespaceKey, Preconditions, Prefix,
+    Result, StoreError, Upload,
+};
 
 /// A document as it stands in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +96,7 @@ impl BackendKind {
     }
 }
 
-/// Durable documents and namespaces under conditional writes.
+/// Durable documents, namespaces and archives under conditional writes.
 ///
 /// Every method may be called by any number of tasks at once. A write that returns `Ok` is
 /// applied as a whole, visible to every later read, and on stable storage. One that returns
@@ -149,6 +152,38 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// Every variant; [`StoreError::PreconditionFailed`] always carries the current tag.
     async fn patch(&self, key: &NamespaceKey, patch: Patch) -> Result<Patched>;
+
+    /// Begins to write an archive. Nothing is to be seen of it until [`Upload::publish`].
+    ///
+    /// # Errors
+    /// [`StoreError::OutOfSpace`], [`StoreError::Io`], [`StoreError::Unavailable`].
+    async fn upload(&self, key: &ArchiveKey) -> Result<Box<dyn Upload>>;
+
+    /// The archive at a key, open for reading; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`], [`StoreError::Io`], [`StoreError::Unavailable`].
+    async fn archive(&self, key: &ArchiveKey) -> Result<Option<Archive>>;
+
+    /// Removes the archive at a key if the preconditions hold; says whether there was one. Where
+    /// there is none, the preconditions are not evaluated, as for [`Self::delete`]. Who has it
+    /// open reads on.
+    ///
+    /// # Errors
+    /// Every variant but [`StoreError::QuotaExceeded`] and [`StoreError::OutOfSpace`].
+    async fn delete_archive(&self, key: &ArchiveKey, preconditions: Preconditions) -> Result<bool>;
+
+    /// The archives of a site in byte order of their keys, at most `limit`, those after `after`
+    /// only. What is published or removed meanwhile may be in it or not.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], [`StoreError::Unavailable`].
+    async fn archives(
+        &self,
+        site: &Name,
+        after: Option<&ArchiveKey>,
+        limit: usize,
+    ) -> Result<Vec<(ArchiveKey, ArchiveInfo)>>;
 
     /// Whether the store can be read and written right now; writes and removes a probe. One that
     /// is full passes: it serves reads and deletes, and a delete is the way out.

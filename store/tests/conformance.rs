@@ -1,5 +1,7 @@
 //! One suite for every backend: what `Store` promises, whatever stands below it.
 
+#[path = "support/archives.rs"]
+mod archives;
 #[path = "support/deadline.rs"]
 mod deadline;
 #[path = "support/keys.rs"]
@@ -83,6 +85,17 @@ macro_rules! conformance {
                 no_update_of_64_writers_is_lost
                 what_64_writers_were_told_is_in_the_namespace
                 readers_see_one_whole_state_after_the_other;
+            archives:
+                an_archive_keeps_its_bytes
+                any_part_of_an_archive_is_read
+                preconditions_decide_an_upload
+                preconditions_decide_the_delete_of_an_archive
+                every_upload_has_a_tag_of_its_own
+                an_open_archive_stays_what_it_is
+                an_upload_is_not_seen_before_it_is_published
+                archives_are_listed_in_pages_in_byte_order
+                of_16_uploads_that_demand_the_same_one_wins
+                readers_see_one_whole_archive_after_the_other;
             lifecycle:
                 a_sound_store_says_so
                 a_closed_store_refuses_everything;

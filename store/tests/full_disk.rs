@@ -1,6 +1,7 @@
 //! A volume that is full, and one that is read-only: file systems of this test's own, in a mount
 //! namespace of its own. That needs root, or a kernel that gives a user its own namespaces. What
-//! must hold on them stands in `child/full_volume.rs` and `child/read_only_volume.rs`.
+//! must hold on them stands in `child/full_volume.rs`, `child/full_of_archives.rs` and
+//! `child/read_only_volume.rs`.
 
 use std::process::Command;
 
@@ -40,6 +41,16 @@ fn a_full_volume_refuses_writes_and_serves_the_rest() {
 #[test]
 fn a_volume_without_free_files_refuses_creates_and_serves_the_rest() {
     with_a_file_system("size=16m,nr_inodes=24,mode=700", "full-volume");
+}
+
+#[test]
+fn a_volume_full_of_archives_goes_on_with_everything_else() {
+    with_a_file_system("size=2m,mode=700", "full-of-archives");
+}
+
+#[test]
+fn archives_on_a_volume_without_free_files_are_refused_and_the_rest_goes_on() {
+    with_a_file_system("size=16m,nr_inodes=32,mode=700", "full-of-archives");
 }
 
 #[test]

@@ -3,6 +3,9 @@
 //! A kill leaves the kernel's memory alone, so this shows that no instant leaves the tree half
 //! changed. That a sync comes before the answer is shown by the tests beside the engine.
 
+#[path = "support/archives.rs"]
+#[expect(dead_code, reason = "it is the other process that uploads")]
+mod archives;
 #[path = "support/keys.rs"]
 #[expect(dead_code, reason = "it is the other process that sets members")]
 mod keys;
@@ -22,6 +25,7 @@ use std::time::{Duration, Instant};
 use stowage_store::{Store, VolumeOptions, VolumeStore};
 use tempfile::TempDir;
 
+use archives::archive;
 use keys::{document, namespace};
 use writes::{WRITERS, document_after, padded};
 
@@ -39,6 +43,7 @@ fn random(below: u64) -> u64 {
 struct Acknowledged {
     document: u64,
     member: u64,
+    archive: u64,
 }
 
 /// What the directory must hold.
@@ -50,8 +55,8 @@ struct Known {
 }
 
 impl Known {
-    /// Takes a line of the process in: `document <writer> <sequence>` or
-    /// `member <writer> <sequence> <version>`.
+    /// Takes a line of the process in: `document <writer> <sequence>`,
+    /// `member <writer> <sequence> <version>` or `archive <writer> <sequence>`.
     fn acknowledge(&mut self, line: &str) {
         let mut words = line.split(' ');
         let kind = words.next().unwrap_or_default();
@@ -59,6 +64,9 @@ impl Known {
         match (kind, number(), number(), number()) {
             ("document", Some(writer), Some(sequence), None) => {
                 self.writers[writer as usize].document = sequence;
+            }
+            ("archive", Some(writer), Some(sequence), None) => {
+                self.writers[writer as usize].archive = sequence;
             }
             ("member", Some(writer), Some(sequence), Some(version)) => {
                 self.writers[writer as usize].member = sequence;
@@ -95,6 +103,14 @@ impl Known {
                     panic!("document {i}: expected write {candidates:?}, got {read:?}")
                 });
 
+                let read = whole_archive(&store, i).await;
+                let candidates = [writer.archive, next(writer.archive)];
+                let found = candidates.into_iter().find(|n| document_after(*n) == read);
+                writer.archive = found.unwrap_or_else(|| {
+                    let read = read.map(|text| text.chars().take(60).collect::<String>());
+                    panic!("archive {i}: expected write {candidates:?}, got {read:?}")
+                });
+
                 let read = members.get(&i.to_string());
                 let member = |n: u64| (n > 0).then(|| format!("\"{}\"", padded(n)));
                 let candidates = [writer.member, next(writer.member)];
@@ -113,6 +129,14 @@ impl Known {
     }
 }
 
+/// The text of a writer's archive.
+async fn whole_archive(store: &VolumeStore, writer: usize) -> Option<String> {
+    let archive = store.archive(&archive("s", &writer.to_string())).await.expect("a read")?;
+    let text = archive.content.read(0, 1 << 20).await.expect("a whole archive");
+    assert_eq!(text.len() as u64, archive.info.length);
+    Some(String::from_utf8_lossy(&text).into_owned())
+}
+
 /// Nothing stands in the tree that no write has put there.
 fn check_files(directory: &Path) {
     let names = |path: &str| -> BTreeSet<String> {
@@ -125,6 +149,9 @@ fn check_files(directory: &Path) {
     assert_eq!(names(".stowage/tmp"), BTreeSet::new(), "temporary files are swept at the start");
     let expected: BTreeSet<String> = (0..WRITERS).map(|i| format!("{i}.json")).collect();
     assert!(names("run-stores").is_subset(&expected), "{:?}", names("run-stores"));
+    let archives: BTreeSet<String> = (0..WRITERS).map(|i| format!("{i}.tar.gz")).collect();
+    let found = names("sites/s/artifacts");
+    assert!(found.is_subset(&archives), "{found:?}");
     assert!(names("kv").is_subset(&["shared.json".into()].into()), "{:?}", names("kv"));
 }
 

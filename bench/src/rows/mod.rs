@@ -4,6 +4,7 @@ pub(crate) mod documents;
 pub(crate) mod patch;
 pub(crate) mod replay;
 pub(crate) mod small;
+pub(crate) mod upload;
 
 use crate::contest::{Bound, Goal};
 use crate::figures::Figure;

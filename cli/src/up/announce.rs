@@ -93,6 +93,7 @@ fn request(contract: Contract) -> &'static str {
              -d '[{\"op\":\"set\",\"key\":\"apples\",\"value\":3}]'"
         }
         Contract::Runtimes => "\"$STOWAGE_URL/runtimes\"",
+        Contract::Artifacts => "\"$STOWAGE_URL/sites/blog/versions?all=true\"",
     }
 }
 
@@ -210,13 +211,13 @@ mod tests {
         let screen = screen(&Plan::default(), &shown, ".stowage");
         for line in [
             "STORE  URL                    HEALTH                        CONTRACTS",
-            "demo   http://127.0.0.1:8080  http://127.0.0.1:8081/readyz  runStore, kv, runtimes",
-            "lake   suspended              -                             runStore, kv, runtimes",
+            "demo   http://127.0.0.1:8080  http://127.0.0.1:8081/readyz  runStore, kv, runtimes, artifacts",
+            "lake   suspended              -                             runStore, kv, runtimes, artifacts",
             "export STOWAGE_URL=http://127.0.0.1:8080 STOWAGE_TOKEN=made-token",
         ] {
             assert!(screen.lines().any(|l| l == line), "no line {line:?} in\n{screen}");
         }
-        for path in ["/run-stores/", "/api/storage?ns=", "/runtimes\""] {
+        for path in ["/run-stores/", "/api/storage?ns=", "/runtimes\"", "/sites/"] {
             assert_eq!(screen.matches(path).count(), 1, "one request for {path} in\n{screen}");
         }
     }

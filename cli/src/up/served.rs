@@ -162,8 +162,9 @@ mod tests {
     use stowage_config::SidecarConfig;
     use stowage_sidecar::settings::NoAuth;
     use stowage_store::{
-        BackendKind, Edit, Key, MemoryStore, Namespace, NamespaceKey, Object, Patch, Patched,
-        Preconditions, Prefix, Put, Result, StoreError, Updated,
+        Archive, ArchiveInfo, ArchiveKey, BackendKind, Edit, Key, MemoryStore, Name, Namespace,
+        NamespaceKey, Object, Patch, Patched, Preconditions, Prefix, Put, Result, StoreError,
+        Updated, Upload,
     };
 
     use super::*;
@@ -199,6 +200,23 @@ mod tests {
         }
         async fn patch(&self, key: &NamespaceKey, patch: Patch) -> Result<Patched> {
             self.inner.patch(key, patch).await
+        }
+        async fn upload(&self, key: &ArchiveKey) -> Result<Box<dyn Upload>> {
+            self.inner.upload(key).await
+        }
+        async fn archive(&self, key: &ArchiveKey) -> Result<Option<Archive>> {
+            self.inner.archive(key).await
+        }
+        async fn delete_archive(&self, key: &ArchiveKey, when: Preconditions) -> Result<bool> {
+            self.inner.delete_archive(key, when).await
+        }
+        async fn archives(
+            &self,
+            site: &Name,
+            after: Option<&ArchiveKey>,
+            limit: usize,
+        ) -> Result<Vec<(ArchiveKey, ArchiveInfo)>> {
+            self.inner.archives(site, after, limit).await
         }
         async fn check(&self) -> Result<()> {
             self.inner.check().await

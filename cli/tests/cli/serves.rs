@@ -59,7 +59,10 @@ async fn the_ready_file_names_every_url_and_no_secret() {
     let up = place.ready(&["demo", "lake"]).await;
 
     let table = up.ready_table().unwrap();
-    assert_eq!(table["stores"]["demo"]["contracts"], json!(["runStore", "kv", "runtimes"]));
+    assert_eq!(
+        table["stores"]["demo"]["contracts"],
+        json!(["runStore", "kv", "runtimes", "artifacts"])
+    );
     assert_eq!(table["stores"]["lake"]["contracts"], json!(["kv"]));
     for store in ["demo", "lake"] {
         let management = table["stores"][store]["management"].as_str().unwrap();
@@ -126,6 +129,31 @@ async fn a_namespace_gets_credentials_for_itself_alone() {
     assert!(up.stop().await.success());
     let _up = place.ready(&["demo"]).await;
     assert_eq!(entry("token"), token, "the same after a restart");
+}
+
+#[tokio::test]
+async fn a_site_gets_credentials_for_its_archives_alone() {
+    let namespace = "---\napiVersion: stowage.dev/v1alpha1\nkind: StoreNamespace\n\
+        metadata: {name: blog}\nspec: {storeRef: {name: demo}, contract: artifacts}\n";
+    let text = store_with_token("demo", ADMIN) + namespace;
+    let place = Place::new(&[("demo.yaml", &text)]);
+    let up = place.ready(&["demo"]).await;
+    let entry = |name: &str| {
+        std::fs::read_to_string(place.data().join("bindings/blog").join(name)).unwrap()
+    };
+    assert_eq!(entry("uri"), format!("{}/sites/blog", up.url("demo")));
+    let archive = |site: &str| format!("{site}/artifacts/b-1");
+    let token = entry("token");
+    let own = archive(&entry("uri"));
+    assert_eq!(put(&own, &token, "an archive").await, StatusCode::CREATED);
+    assert_eq!(get(&own, &token).await, (StatusCode::OK, "an archive".to_owned()));
+    let other = archive(&format!("{}/sites/shop", up.url("demo")));
+    assert_eq!(put(&other, &token, "an archive").await, StatusCode::FORBIDDEN, "another site");
+
+    up.kill().await;
+    let up = place.ready(&["demo"]).await;
+    let own = archive(&format!("{}/sites/blog", up.url("demo")));
+    assert_eq!(get(&own, &token).await, (StatusCode::OK, "an archive".to_owned()));
 }
 
 #[tokio::test]

@@ -67,6 +67,7 @@ fn limits(spec: &StoreLimits) -> Limits {
             .max_runtime_set_bytes
             .clone()
             .unwrap_or(defaults.max_runtime_set_bytes),
+        max_artifact_bytes: spec.max_artifact_bytes.clone().unwrap_or(defaults.max_artifact_bytes),
     }
 }
 

@@ -98,6 +98,7 @@ fn sizes() -> Vec<Case> {
         ("Store", "/spec/resources/limits/memory"),
         ("Store", "/spec/limits/maxNamespaceBytes"),
         ("Store", "/spec/limits/maxRuntimeSetBytes"),
+        ("Store", "/spec/limits/maxArtifactBytes"),
         ("StoreNamespace", "/spec/quota/maxBytes"),
         ("RuntimeConfigSource", "/spec/limits/maxFileBytes"),
         ("RuntimeConfigSource", "/spec/limits/maxTotalBytes"),
@@ -257,7 +258,7 @@ fn store() -> Vec<Case> {
             .refuses_change(store_with("2Gi", Some("2Gi")), store_with("1Gi", Some("1Gi")))
             .refuses_change(store_with("2Gi", None), store_with("1Gi", Some("1Gi"))),
         case("/spec/contracts", &rules::unique_contracts())
-            .accepts([json!(["kv"]), json!(["runtimes", "kv", "runStore"])])
+            .accepts([json!(["kv"]), json!(["artifacts", "runtimes", "kv", "runStore"])])
             .refuses([json!(["kv", "kv"]), json!(["kv", "runStore", "kv"])]),
         case("/spec/cors/allowedOrigins", &rules::origins())
             .accepts([
@@ -311,9 +312,11 @@ fn store_namespace() -> Vec<Case> {
             .accepts([
                 json!({"storeRef": {"name": "demo"}, "contract": "kv", "quota": {"maxKeys": 1}}),
                 json!({"storeRef": {"name": "demo"}, "contract": "runStore"}),
+                json!({"storeRef": {"name": "demo"}, "contract": "artifacts"}),
             ])
             .refuses([
                 json!({"storeRef": {"name": "d"}, "contract": "runStore", "quota": {"maxKeys": 1}}),
+                json!({"storeRef": {"name": "d"}, "contract": "artifacts", "quota": {"maxBytes": 1}}),
             ]),
         case("/spec/quota", &rules::quota_not_empty())
             .accepts([json!({"maxKeys": 1}), json!({"maxBytes": "1Mi"})])

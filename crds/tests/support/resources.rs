@@ -14,6 +14,7 @@ pub(crate) fn base(kind: &str) -> Value {
                 "auth": {"tokensSecretRef": {"name": "demo-tokens"}, "anonymous": "read"},
                 "limits": {
                     "maxJsonBytes": "1Mi", "maxNamespaceBytes": 1024, "maxRuntimeSetBytes": "2Mi",
+                    "maxArtifactBytes": "3Gi",
                 },
                 "cors": {"allowedOrigins": ["https://app.example", "null"]},
                 "runStore": {"requirePrecondition": true},

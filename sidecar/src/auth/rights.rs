@@ -16,7 +16,7 @@ pub(crate) enum Right {
 /// Which part of a contract a request touches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope<'a> {
-    /// A KV namespace, a run-store name (`/` is the default document) or a repository id.
+    /// A KV namespace, a run-store name (`/` is the default document), a repository id or a site.
     Namespace(&'a str),
     /// A listing, which shows only what the caller may see.
     Listing,

@@ -17,53 +17,94 @@ use super::problem::Problem;
 
 /// How long a body may stall between two pieces.
 const IDLE_MAX: Duration = Duration::from_secs(30);
-/// How much of a refused body is still read, so that the client gets to read the answer.
-const DRAIN_BYTES_MAX: u64 = 64 << 20;
+/// How much of a refused body is still read, so that the client gets to read the answer: as much
+/// as an archive has by default. The time is what bounds it for most.
+const DRAIN_BYTES_MAX: u64 = 2 << 30;
 /// How long that may take.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Reads a whole body.
 ///
 /// # Errors
-/// 413 above the limit, by what `Content-Length` declares before a byte is read; 408 where it
-/// stalls; 400 where it breaks off.
+/// As [`Pieces::of`] and [`Pieces::next`].
 pub(crate) async fn read(
     body: Body,
     headers: &HeaderMap,
     limit: &ByteSize,
 ) -> Result<Bytes, Problem> {
-    read_within(body, headers, limit.bytes(), IDLE_MAX).await
+    let mut pieces = Pieces::of(body, headers, limit)?;
+    let mut whole = BytesMut::new();
+    while let Some(piece) = pieces.next().await? {
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.freeze())
 }
 
-async fn read_within(
-    mut body: Body,
-    headers: &HeaderMap,
-    limit: u64,
-    idle: Duration,
-) -> Result<Bytes, Problem> {
-    let declared: Option<u64> =
-        headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if declared.is_some_and(|length| length > limit) {
-        return Err(Problem::payload_too_large(limit));
-    }
-    let mut whole = BytesMut::new();
-    loop {
-        let frame = match tokio::time::timeout(idle, body.frame()).await {
-            Err(_) => return Err(stalled(idle)),
-            Ok(None) => return Ok(whole.freeze()),
-            Ok(Some(Err(_))) => {
-                return Err(Problem::bad_request(
-                    "incomplete_body",
-                    "the body broke off before its end; nothing was applied",
-                ));
-            }
-            Ok(Some(Ok(frame))) => frame,
-        };
-        let Ok(data) = frame.into_data() else { continue };
-        if (whole.len() + data.len()) as u64 > limit {
-            return Err(Problem::payload_too_large(limit));
+/// A body piece by piece as it comes in, within a limit.
+pub(crate) struct Pieces {
+    body: Body,
+    limit_bytes: u64,
+    received_bytes: u64,
+    trailers: HeaderMap,
+    idle_max: Duration,
+}
+
+impl Pieces {
+    /// Takes a request's body; nothing of it is read yet.
+    ///
+    /// # Errors
+    /// 413 where `Content-Length` declares more than the limit.
+    pub(crate) fn of(body: Body, headers: &HeaderMap, limit: &ByteSize) -> Result<Self, Problem> {
+        let limit_bytes = limit.bytes();
+        let declared: Option<u64> =
+            headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        if declared.is_some_and(|length| length > limit_bytes) {
+            return Err(Problem::payload_too_large(limit_bytes));
         }
-        whole.extend_from_slice(&data);
+        let trailers = HeaderMap::new();
+        Ok(Self { body, limit_bytes, received_bytes: 0, trailers, idle_max: IDLE_MAX })
+    }
+
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// 413 above the limit; 408 where the body stalls; 400 where it breaks off.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        loop {
+            let frame = match tokio::time::timeout(self.idle_max, self.body.frame()).await {
+                Err(_) => return Err(stalled(self.idle_max)),
+                Ok(None) => return Ok(None),
+                Ok(Some(Err(_))) => {
+                    return Err(Problem::bad_request(
+                        "incomplete_body",
+                        "the body broke off before its end; nothing was applied",
+                    ));
+                }
+                Ok(Some(Ok(frame))) => frame,
+            };
+            let data = match frame.into_data() {
+                Ok(data) => data,
+                Err(frame) => {
+                    self.trailers.extend(frame.into_trailers().unwrap_or_default());
+                    continue;
+                }
+            };
+            self.received_bytes += data.len() as u64;
+            if self.received_bytes > self.limit_bytes {
+                return Err(Problem::payload_too_large(self.limit_bytes));
+            }
+            return Ok(Some(data));
+        }
+    }
+
+    /// The fields that came behind the body; none before its end.
+    pub(crate) fn trailers(&self) -> &HeaderMap {
+        &self.trailers
+    }
+
+    /// How many bytes came so far.
+    pub(crate) fn received_bytes(&self) -> u64 {
+        self.received_bytes
     }
 }
 
@@ -162,8 +203,10 @@ mod tests {
 
         let pieces = stream::iter([Ok::<_, axum::Error>(Frame::data(Bytes::from_static(b"[1")))]);
         let body = Body::new(StreamBody::new(pieces.chain(stream::pending())));
-        let idle = Duration::from_millis(20);
-        let problem = read_within(body, &HeaderMap::new(), 100, idle).await.expect_err("a stall");
+        let mut pieces = Pieces::of(body, &HeaderMap::new(), &ByteSize::from_bytes(100)).unwrap();
+        pieces.idle_max = Duration::from_millis(20);
+        assert_eq!(pieces.next().await.unwrap().as_deref(), Some(&b"[1"[..]));
+        let problem = pieces.next().await.expect_err("a stall");
         let response = problem.into_response();
         assert_eq!(response.status(), 408);
         assert_eq!(response.headers()["connection"], "close");

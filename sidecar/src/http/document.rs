@@ -16,8 +16,8 @@ const DOCUMENT_CACHING: HeaderValue = HeaderValue::from_static("no-cache, no-tra
 pub(crate) const X_STOWAGE_REVISION: HeaderName = HeaderName::from_static("x-stowage-revision");
 
 /// A JSON document with its tag.
-pub(crate) fn json(status: StatusCode, tag: &EntityTag, body: Bytes) -> Response {
-    let mut response = tagged(status, tag, Body::from(body));
+pub(crate) fn json(status: StatusCode, tag: &EntityTag, body: impl Into<Body>) -> Response {
+    let mut response = tagged(status, tag, body.into());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
@@ -36,9 +36,23 @@ pub(crate) fn conditional(
     tag: &EntityTag,
     body: impl FnOnce() -> Bytes,
 ) -> Result<Response, Problem> {
+    match unchanged(preconditions, tag)? {
+        Some(answer) => Ok(answer),
+        None => Ok(json(StatusCode::OK, tag, body())),
+    }
+}
+
+/// Decides a GET by its conditions before there is a document: 304, or `None` to go on.
+///
+/// # Errors
+/// 412 where `If-Match` does not hold.
+pub(crate) fn unchanged(
+    preconditions: &Preconditions,
+    tag: &EntityTag,
+) -> Result<Option<Response>, Problem> {
     match preconditions.evaluate(Some(tag)) {
-        Verdict::Holds => Ok(json(StatusCode::OK, tag, body())),
-        Verdict::NoneMatchFailed => Ok(empty(StatusCode::NOT_MODIFIED, tag)),
+        Verdict::Holds => Ok(None),
+        Verdict::NoneMatchFailed => Ok(Some(empty(StatusCode::NOT_MODIFIED, tag))),
         Verdict::MatchFailed => Err(Problem::precondition_failed(Some(tag))),
     }
 }
@@ -52,7 +66,8 @@ pub(crate) fn with_header(mut response: Response, name: HeaderName, value: &str)
     response
 }
 
-fn tagged(status: StatusCode, tag: &EntityTag, body: Body) -> Response {
+/// Any answer that carries a representation's tag.
+pub(crate) fn tagged(status: StatusCode, tag: &EntityTag, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     // What is about to stand there, so that the map does not grow step by step.

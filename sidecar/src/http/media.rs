@@ -20,6 +20,14 @@ pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     if !headers.get_all(CONTENT_TYPE).iter().all(is_json) {
         return Err(Problem::not_json());
     }
+    require_as_it_is(headers)
+}
+
+/// Accepts a body of any type that is neither encoded nor a part.
+///
+/// # Errors
+/// 415 for a content coding, 400 for a part of a body (RFC 9110 §14.5).
+pub(crate) fn require_as_it_is(headers: &HeaderMap) -> Result<(), Problem> {
     let identity = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
     if !headers.get_all(CONTENT_ENCODING).iter().all(identity) {
         return Err(Problem::encoded());

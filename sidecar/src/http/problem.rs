@@ -110,7 +110,7 @@ impl Problem {
         Self::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported_content_encoding",
-            "the body must not be compressed: send it without Content-Encoding",
+            "the body is taken as it is: send it uncompressed, or as a file, without Content-Encoding",
         )
         .with_header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
     }

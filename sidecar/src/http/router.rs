@@ -21,7 +21,7 @@ use stowage_config::Contract;
 use super::app::App;
 use super::caller::Caller;
 use super::problem::Problem;
-use super::{debug, health, kv, run_store, runtimes};
+use super::{artifacts, debug, health, kv, run_store, runtimes, sites};
 use crate::auth::{Identity, Refusal};
 
 /// What stands at a path.
@@ -37,6 +37,12 @@ enum Resource {
     Set,
     /// A file of a set.
     File,
+    /// The archive of a build.
+    Archive,
+    /// The log of a site's builds.
+    Logs,
+    /// The list of a site's builds.
+    Versions,
     Health,
     StorageInfo,
 }
@@ -72,6 +78,16 @@ pub(crate) fn route(path: &str) -> Option<Route> {
         {
             (Resource::File, "/runtimes/{repo_id}/{branch}/{*filepath}")
         }
+        ["sites", site, "artifacts", build] if !site.is_empty() && !build.is_empty() => {
+            (Resource::Archive, "/sites/{site}/artifacts/{build}")
+        }
+        ["artifacts", site, build] if !site.is_empty() && !build.is_empty() => {
+            (Resource::Archive, "/artifacts/{site}/{build}")
+        }
+        ["sites", site, "logs"] if !site.is_empty() => (Resource::Logs, "/sites/{site}/logs"),
+        ["sites", site, "versions"] if !site.is_empty() => {
+            (Resource::Versions, "/sites/{site}/versions")
+        }
         ["health"] => (Resource::Health, "/health"),
         // A client that was given the URL of a document appends the path of the health check; the
         // default document's URL may end in a slash.
@@ -92,6 +108,7 @@ impl Resource {
             Self::Document => Some(Contract::RunStore),
             Self::Namespace => Some(Contract::Kv),
             Self::Sets | Self::Set | Self::File => Some(Contract::Runtimes),
+            Self::Archive | Self::Logs | Self::Versions => Some(Contract::Artifacts),
             Self::Health | Self::StorageInfo => None,
         }
     }
@@ -99,9 +116,12 @@ impl Resource {
     /// The methods that it takes, as `Allow` says them.
     fn methods(self) -> &'static str {
         match self {
-            Self::Document | Self::Set => "GET, HEAD, PUT, DELETE, OPTIONS",
+            Self::Document | Self::Set | Self::Archive => "GET, HEAD, PUT, DELETE, OPTIONS",
             Self::Namespace => "GET, HEAD, PATCH, DELETE, OPTIONS",
-            Self::Sets | Self::File | Self::Health | Self::StorageInfo => "GET, HEAD, OPTIONS",
+            Self::Logs => "POST, OPTIONS",
+            Self::Sets | Self::File | Self::Versions | Self::Health | Self::StorageInfo => {
+                "GET, HEAD, OPTIONS"
+            }
         }
     }
 
@@ -170,6 +190,11 @@ async fn handle(
         (Resource::Set, "DELETE") => runtimes::delete_set(app, caller, uri, headers).await,
         (Resource::Set, _) => runtimes::get_set(app, caller, uri, headers).await,
         (Resource::File, _) => runtimes::get_file(app, caller, uri, headers).await,
+        (Resource::Archive, "PUT") => artifacts::put(app, caller, uri, headers, body).await,
+        (Resource::Archive, "DELETE") => artifacts::delete(app, caller, uri, headers).await,
+        (Resource::Archive, _) => artifacts::get(app, caller, method, uri, headers).await,
+        (Resource::Logs, _) => sites::post_log(app, caller, uri, headers, body).await,
+        (Resource::Versions, _) => sites::versions(app, caller, uri, headers).await,
         (Resource::StorageInfo, _) => debug::storage_info(app, caller).await,
         (Resource::Health, _) => Ok(health::get().await),
     }
@@ -229,6 +254,17 @@ mod tests {
             ("/runtimes/r/b/c/d/e/f.yaml", Some("/runtimes/{repo_id}/{branch}/{*filepath}")),
             ("/runtimes/r/b//c", Some("/runtimes/{repo_id}/{branch}/{*filepath}")),
             ("/runtimes/r//c", None),
+            ("/sites/s/artifacts/b", Some("/sites/{site}/artifacts/{build}")),
+            ("/sites/s/artifacts/", None),
+            ("/sites/s/artifacts/b/c", None),
+            ("/sites//artifacts/b", None),
+            ("/artifacts/s/b", Some("/artifacts/{site}/{build}")),
+            ("/artifacts//b", None),
+            ("/artifacts/s", None),
+            ("/sites/s/logs", Some("/sites/{site}/logs")),
+            ("/sites//logs", None),
+            ("/sites/s/versions", Some("/sites/{site}/versions")),
+            ("/sites/s", None),
             ("/health", Some("/health")),
             ("//health", Some("//health")),
             ("/health/", None),

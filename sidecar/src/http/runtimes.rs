@@ -114,7 +114,7 @@ pub(crate) async fn put_set(
     let set = &replaced.set;
     let text =
         serde_json::to_vec(&summary(&repository, &branch, set)).map_err(|_| Problem::internal())?;
-    let response = document::json(status, set.tag(), text.into());
+    let response = document::json(status, set.tag(), text);
     Ok(with_header(response, X_STOWAGE_REVISION, set.revision()))
 }
 

@@ -22,7 +22,10 @@ async fn wrong_configurations_end_with_64_and_a_sentence() {
     let table: &[(&str, &[&str])] = &[
         ("cors: {allowedOrigins: [app.example]}", &["cors.allowedOrigins[0]"]),
         ("contracts: [kv, kv]", &["contracts[1]"]),
-        ("contracts: [jobs]", &["jobs", "line 6", "expected one of runStore, kv, runtimes"]),
+        (
+            "contracts: [jobs]",
+            &["jobs", "line 6", "expected one of runStore, kv, runtimes, artifacts"],
+        ),
         ("color: red", &["color"]),
         ("limits: {maxJsonBytes: lots}", &["lots", "not a size"]),
         ("namespaces: [{name: ..}]", &["namespaces[0].name"]),

@@ -56,3 +56,8 @@ async fn the_runtimes_reader_of_its_document() {
     assert_eq!(server.send(&put).await.status, 201);
     run_client(&server, "runtimes.mjs").await;
 }
+
+#[tokio::test]
+async fn the_artifact_client_of_its_document() {
+    run_client(&server().await, "artifacts.mjs").await;
+}

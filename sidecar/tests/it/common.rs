@@ -73,7 +73,18 @@ async fn a_store_that_takes_no_more_work_is_503_with_retry_after() {
     let store = Arc::new(Failing::default());
     let server = Setup::default().store(store.clone()).start().await;
     stowage_store::Store::shutdown(store.as_ref()).await;
-    for request in [get("/"), put("/", "1"), get("/storage?ns=a"), get("/runtimes/a/b")] {
+    let archive = "/artifacts/a/b";
+    let requests = [
+        get("/"),
+        put("/", "1"),
+        get("/storage?ns=a"),
+        get("/runtimes/a/b"),
+        get(archive),
+        put(archive, "1"),
+        delete(archive),
+        get("/sites/a/versions"),
+    ];
+    for request in requests {
         let answer = server.send(&request).await;
         assert_eq!(answer.status, 503, "{} {}", request.method, request.target);
         assert_eq!(answer.header("retry-after").as_deref(), Some("1"));
@@ -97,6 +108,14 @@ async fn a_write_with_an_unknown_outcome_is_500_and_says_to_read_first() {
         (delete(kv).header("If-Match", "1"), "/api/storage?ns=cart&key=k", 404),
         (put("/runtimes/etl/main", set), "/runtimes/etl/main/a", 200),
         (delete("/runtimes/etl/main"), "/runtimes/etl/main/a", 404),
+        (put("/artifacts/blog/b", "1"), "/artifacts/blog/b", 200),
+        (delete("/artifacts/blog/b"), "/artifacts/blog/b", 404),
+        (
+            Request::new("POST", "/sites/blog/logs")
+                .body(r#"{"build_id":"b","action":"a","status":"s"}"#),
+            "/sites/blog/versions",
+            200,
+        ),
     ];
     let store = Arc::new(Failing::default());
     let server = Setup::default().store(store.clone()).start().await;

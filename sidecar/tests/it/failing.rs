@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use stowage_store::{
-    BackendKind, Edit, Key, MemoryStore, Namespace, NamespaceKey, Object, Patch, Patched,
-    Preconditions, Prefix, Put, Result, Store, StoreError, Updated,
+    Archive, ArchiveInfo, ArchiveKey, BackendKind, Edit, Key, MemoryStore, Name, Namespace,
+    NamespaceKey, Object, Patch, Patched, Preconditions, Prefix, Put, Result, Store, StoreError,
+    Updated, Upload,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -100,6 +101,29 @@ impl Store for Failing {
         self.written(self.inner.patch(key, patch).await?)
     }
 
+    async fn upload(&self, key: &ArchiveKey) -> Result<Box<dyn Upload>> {
+        let inner = self.inner.upload(key).await?;
+        let forgets = self.forgets.load(Ordering::Relaxed);
+        Ok(if forgets { Box::new(Forgetful(inner)) } else { inner })
+    }
+
+    async fn archive(&self, key: &ArchiveKey) -> Result<Option<Archive>> {
+        self.inner.archive(key).await
+    }
+
+    async fn delete_archive(&self, key: &ArchiveKey, preconditions: Preconditions) -> Result<bool> {
+        self.written(self.inner.delete_archive(key, preconditions).await?)
+    }
+
+    async fn archives(
+        &self,
+        site: &Name,
+        after: Option<&ArchiveKey>,
+        limit: usize,
+    ) -> Result<Vec<(ArchiveKey, ArchiveInfo)>> {
+        self.inner.archives(site, after, limit).await
+    }
+
     async fn check(&self) -> Result<()> {
         self.checks.fetch_add(1, Ordering::Relaxed);
         if self.unready.load(Ordering::Relaxed) {
@@ -117,5 +141,20 @@ impl Store for Failing {
     async fn shutdown(&self) {
         self.closed.store(true, Ordering::Relaxed);
         self.inner.shutdown().await;
+    }
+}
+
+/// An upload that is published and then answered as if its sync had failed.
+struct Forgetful(Box<dyn Upload>);
+
+#[async_trait]
+impl Upload for Forgetful {
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        self.0.write(bytes).await
+    }
+
+    async fn publish(self: Box<Self>, preconditions: Preconditions) -> Result<Put> {
+        self.0.publish(preconditions).await?;
+        Err(StoreError::Indeterminate { reason: "/srv did not sync".into() })
     }
 }

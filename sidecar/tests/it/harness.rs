@@ -1,6 +1,7 @@
 //! A server of its own for each test: ports of the system's choice, a directory of its own.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,7 +88,7 @@ impl Setup {
         let shutdown = CancellationToken::new();
         let grace = self.grace.unwrap_or(Duration::from_secs(10));
         let task = tokio::spawn(serve(listeners, store, watched, shutdown.clone(), grace));
-        Server { address, management, settings, shutdown, task, _dir: dir }
+        Server { address, management, settings, shutdown, task, dir }
     }
 }
 
@@ -98,7 +99,7 @@ pub(crate) struct Server {
     pub(crate) settings: watch::Sender<Arc<Settings>>,
     pub(crate) shutdown: CancellationToken,
     task: JoinHandle<Result<(), ServeError>>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Server {
@@ -108,6 +109,11 @@ impl Server {
 
     pub(crate) async fn send(&self, request: &Request) -> Answer {
         request.send(self.address).await
+    }
+
+    /// Where its volume is.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -48,6 +48,19 @@ async fn h2c_serves_the_same() {
 }
 
 #[tokio::test]
+async fn h2c_streams_archives() {
+    let server = Server::start().await;
+    let mut sender = h2c(&server).await;
+    let (path, content) = ("/artifacts/blog/b-1", "0123456789".repeat(500_000));
+    let put = request(&server, "PUT", path, &content);
+    assert_eq!(sender.send_request(put).await.expect("an answer").status(), 201);
+    let got = sender.send_request(request(&server, "GET", path, "")).await.expect("an answer");
+    assert_eq!(got.headers()["content-length"], content.len().to_string());
+    let body = got.into_body().collect().await.expect("a body").to_bytes();
+    assert!(body == content.as_bytes(), "the bytes are those that were sent");
+}
+
+#[tokio::test]
 async fn h2c_tells_a_body_over_the_limit() {
     let server = Setup::default().config("limits: {maxJsonBytes: 1Ki}").start().await;
     let mut sender = h2c(&server).await;

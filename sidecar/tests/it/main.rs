@@ -6,6 +6,7 @@ mod contracts;
 #[path = "../../../store/tests/support/linearizability.rs"]
 mod linearizability;
 
+mod artifacts;
 mod auth;
 mod binary;
 mod bodies;
@@ -26,6 +27,8 @@ mod raw;
 mod rows;
 mod run_store;
 mod runtimes;
+mod sites;
 mod snapshot;
 mod snapshot_stream;
 mod sync;
+mod uploads;

@@ -142,6 +142,10 @@ impl Process {
         self.child.kill().await.expect("it is there to be killed");
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&self.log.lock().expect("no panic while it is held")).into_owned()
@@ -149,7 +153,7 @@ impl Process {
 
     /// SIGTERM, and how it ends with what it wrote.
     pub(crate) async fn terminate(mut self) -> (ExitStatus, String) {
-        let pid = self.child.id().expect("it runs");
+        let pid = self.pid();
         let pid = rustix::process::Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("pid");
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
         let status = tokio::time::timeout(super::raw::PATIENCE, self.child.wait())

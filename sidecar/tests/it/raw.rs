@@ -72,6 +72,34 @@ impl Connection {
     }
 
     async fn read_answer(&mut self, head_only: bool) -> Option<Answer> {
+        let mut answer = self.read_head().await?;
+        let status = answer.status;
+        if head_only || status == 204 || status == 304 || status < 200 {
+            return Some(answer);
+        }
+        let length: usize = answer.header("content-length")?.parse().ok()?;
+        answer.body = self.read_body(length).await?;
+        Some(answer)
+    }
+
+    /// Reads an answer up to its body.
+    pub(crate) async fn head(&mut self) -> Option<Answer> {
+        timeout(PATIENCE, self.read_head()).await.expect("a head in time")
+    }
+
+    /// Reads so many bytes of a body.
+    pub(crate) async fn body(&mut self, length: usize) -> Option<Vec<u8>> {
+        timeout(PATIENCE, self.read_body(length)).await.expect("bytes in time")
+    }
+
+    /// Reads all that comes until the connection ends.
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
+        let read = async { while self.more().await.is_some() {} };
+        timeout(PATIENCE, read).await.expect("the end in time");
+        std::mem::take(&mut self.buffer)
+    }
+
+    async fn read_head(&mut self) -> Option<Answer> {
         let head_end = loop {
             if let Some(at) = self.buffer.windows(4).position(|w| w == b"\r\n\r\n") {
                 break at + 4;
@@ -86,16 +114,14 @@ impl Connection {
             .filter_map(|line| line.split_once(':'))
             .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
             .collect();
-        let mut answer = Answer { status, headers, body: Vec::new() };
-        if head_only || status == 204 || status == 304 || status < 200 {
-            return Some(answer);
-        }
-        let length: usize = answer.header("content-length")?.parse().ok()?;
+        Some(Answer { status, headers, body: Vec::new() })
+    }
+
+    async fn read_body(&mut self, length: usize) -> Option<Vec<u8>> {
         while self.buffer.len() < length {
             self.more().await?;
         }
-        answer.body = self.buffer.drain(..length).collect();
-        Some(answer)
+        Some(self.buffer.drain(..length).collect())
     }
 
     async fn more(&mut self) -> Option<()> {

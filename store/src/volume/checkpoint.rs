@@ -265,6 +265,7 @@ impl Checkpointer<'_> {
             // Without room it is not told, and a start does some of the work again.
             if let Ok((sequence, segment, offset)) = state.layout.place(&record, Purpose::Freeing) {
                 state.saved = sequence;
+                state.told = up_to;
                 let (entry, answer) = (None, None);
                 let item = Item::Record { sequence, record, segment, offset, entry, answer };
                 state.queue.push(item);

@@ -17,7 +17,7 @@ use crate::journal::entry::{Change as Written, Entry as Record};
 use crate::revision::{Revision, content_hash};
 use crate::{
     Change, Edit, Key, NamespaceKey, Object, Patch, Patched, Preconditions, Put, Result,
-    StoreError, Updated, Verdict,
+    StoreError, Updated,
 };
 
 /// How often an update is decided anew after somebody else came first; then it is decided under
@@ -357,11 +357,5 @@ fn check_length(body: &Bytes) -> Result<()> {
 }
 
 fn require(preconditions: &Preconditions, current: Option<&Arc<Object>>) -> Result<()> {
-    let current = current.map(|object| &object.tag);
-    match preconditions.evaluate(current) {
-        Verdict::Holds => Ok(()),
-        Verdict::MatchFailed | Verdict::NoneMatchFailed => {
-            Err(StoreError::PreconditionFailed { current: current.cloned() })
-        }
-    }
+    preconditions.require(current.map(|object| &object.tag))
 }

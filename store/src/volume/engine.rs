@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::VolumeOptions;
+use super::archive::Turns;
 use super::cache::Cache;
 use super::stage::Stage;
 use super::state::{Item, State};
@@ -63,6 +64,8 @@ pub(super) struct Engine {
     pub(super) room: Notify,
     /// Kept from changing while somebody lists it: names in the tree.
     pub(super) names: std::sync::RwLock<()>,
+    /// Who works on archives.
+    pub(super) turns: Turns,
 }
 
 impl Engine {
@@ -85,6 +88,7 @@ impl Engine {
             allocate: Condvar::new(),
             room: Notify::new(),
             names: std::sync::RwLock::new(()),
+            turns: Turns::default(),
         }
     }
 

@@ -1,4 +1,5 @@
-//! A store in a directory: one readable file for each document and namespace, and a journal.
+//! A store in a directory: one readable file for each document, namespace and archive, and a
+//! journal.
 //!
 //! The tree is that of [`crate::key`], and beside it the store's own directory:
 //! ```text
@@ -9,7 +10,7 @@
 //! .stowage/tmp/      files that are being written; emptied at the start
 //! .stowage/snapshot  what a restored directory was restored from
 //! ```
-//! A document is its bytes. A namespace is `{"version":"<n>","snapshot":{…}}`.
+//! A document is its bytes, and so is an archive. A namespace is `{"version":"<n>","snapshot":{…}}`.
 //!
 //! # How a write goes
 //! It is decided under a lock, on what was decided last at its path (`decide`), gets its place in
@@ -28,15 +29,21 @@
 //! Room is taken only when a segment or a temporary file is made, and a part of the last segment
 //! is kept for writes that make room.
 //!
+//! # Archives
+//! They bypass the journal: a temporary file that is made durable, renamed, and its name made
+//! durable (`archive`). They leave room on the volume for what the journal makes ahead.
+//!
 //! # Revisions
 //! A document's revision is the modification time that its file has or will have, see
-//! [`crate::revision`]. They grow with every write, over restarts too: the journal keeps the last.
+//! [`crate::revision`], and so is an archive's. They grow with every write, over restarts too: the
+//! journal keeps the last.
 //!
 //! What other programs change in the tree while the store is open is seen after its restart. After
 //! a crash, a document's file that is later than its last record in the journal is taken for such
 //! a change, and served.
 
 mod allocate;
+mod archive;
 mod cache;
 mod checkpoint;
 mod commit;
@@ -74,8 +81,8 @@ pub use self::pin::{GivenUp, Pin};
 pub use self::restore::{MANIFEST, Restore, RestoreError};
 use crate::disk::{Disk, OsDisk};
 use crate::{
-    BackendKind, Edit, Key, Namespace, NamespaceKey, Object, Patch, Patched, Preconditions, Prefix,
-    Put, Result, Store, StoreError, Updated,
+    Archive, ArchiveInfo, ArchiveKey, BackendKind, Edit, Key, Name, Namespace, NamespaceKey,
+    Object, Patch, Patched, Preconditions, Prefix, Put, Result, Store, StoreError, Updated, Upload,
 };
 
 /// How a [`VolumeStore`] uses the machine.
@@ -100,6 +107,9 @@ pub struct VolumeOptions {
     pub room_bytes: u64,
     /// For how long a small document may be missing in the tree.
     pub checkpoint_after: Duration,
+    /// The length of the pieces in which an archive is written, in bytes. An upload holds two of
+    /// them in memory.
+    pub archive_piece_bytes: usize,
 }
 
 impl Default for VolumeOptions {
@@ -112,6 +122,7 @@ impl Default for VolumeOptions {
             snapshot_bytes: 1 << 30,
             room_bytes: 256 << 20,
             checkpoint_after: Duration::from_secs(1),
+            archive_piece_bytes: 1 << 20,
         }
     }
 }
@@ -130,6 +141,12 @@ impl VolumeOptions {
         let snapshot_bytes = self.snapshot_bytes.min(volume / 8);
         let room_bytes = self.room_bytes.min(volume / 32);
         Self { segment_bytes, journal_bytes, snapshot_bytes, room_bytes, ..self.clone() }
+    }
+
+    /// The room on the volume that archives leave free, in bytes: that of the segments which are
+    /// made ahead.
+    fn room_for_journal(&self) -> u64 {
+        self.segment_bytes * state::SPARES as u64
     }
 }
 
@@ -189,6 +206,7 @@ impl VolumeStore {
                 if catch_unwind(AssertUnwindSafe(|| work(&engine))).is_err() {
                     engine.fail(DEFECT.into());
                 }
+                engine.finish_archives();
                 drop(held);
             };
             let thread = thread::Builder::new()
@@ -251,6 +269,27 @@ impl Store for VolumeStore {
 
     async fn patch(&self, key: &NamespaceKey, patch: Patch) -> Result<Patched> {
         self.engine.patch(key, &patch).await
+    }
+
+    async fn upload(&self, key: &ArchiveKey) -> Result<Box<dyn Upload>> {
+        archive::begin(&self.engine, key).await
+    }
+
+    async fn archive(&self, key: &ArchiveKey) -> Result<Option<Archive>> {
+        self.engine.archive(key).await
+    }
+
+    async fn delete_archive(&self, key: &ArchiveKey, preconditions: Preconditions) -> Result<bool> {
+        self.engine.delete_archive(key, preconditions).await
+    }
+
+    async fn archives(
+        &self,
+        site: &Name,
+        after: Option<&ArchiveKey>,
+        limit: usize,
+    ) -> Result<Vec<(ArchiveKey, ArchiveInfo)>> {
+        self.engine.archives(site, after, limit).await
     }
 
     async fn check(&self) -> Result<()> {

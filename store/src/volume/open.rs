@@ -222,7 +222,7 @@ fn begin(
     clock: Clock,
     options: &VolumeOptions,
 ) -> io::Result<State> {
-    let Recovered { unsaved, mut live, unused, next_sequence, mut next_number, tail, .. } =
+    let Recovered { unsaved, mut live, unused, next_sequence, mut next_number, told, tail, .. } =
         recovered;
     // One that was passed over, because a record did not fit into it, is freed in its turn: the
     // numbers that are there are always in a row.
@@ -289,6 +289,7 @@ fn begin(
         pinned: 0,
         durable: next_sequence - 1,
         saved: 0,
+        told,
         freed: Vec::new(),
         pins: Pins::default(),
         wanted: None,

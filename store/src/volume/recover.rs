@@ -52,6 +52,8 @@ pub(super) struct Recovered {
     pub(super) unused: Vec<(u64, u64)>,
     pub(super) next_sequence: u64,
     pub(super) next_number: u64,
+    /// The last record that a checkpoint says to be in the tree.
+    pub(super) told: u64,
     /// No revision up to this one may be handed out again.
     pub(super) clock: Option<i128>,
     /// The revisions of the records that were read, the latest.
@@ -134,6 +136,7 @@ pub(super) fn recover(disk: &dyn Disk, tree: &Tree) -> Result<Recovered, Recover
         unused,
         next_sequence: scanner.next_sequence(),
         next_number: numbers.last().map_or(1, |last| last + 1),
+        told: checkpoint.0,
         clock: scanner.clock().max(checkpoint.1),
         latest,
         tail: scanner.tail(),

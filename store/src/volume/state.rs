@@ -17,7 +17,7 @@ use crate::journal::segments::Segment;
 use crate::revision::Clock;
 
 /// How many segments are kept ready: making one takes as long as filling one at full speed.
-const SPARES: usize = 2;
+pub(super) const SPARES: usize = 2;
 
 /// Where the result of a commit goes.
 pub(super) type Answer = oneshot::Sender<Result<()>>;
@@ -176,6 +176,8 @@ pub(super) struct State {
     pub(super) durable: u64,
     /// The last record up to which everything is in the tree, as the journal says it.
     pub(super) saved: u64,
+    /// The last record that a checkpoint has said to be in the tree.
+    pub(super) told: u64,
     /// Freed segments, number and capacity, to be used again.
     pub(super) freed: Vec<(u64, u64)>,
     /// What is kept of the journal for snapshots.
@@ -259,6 +261,16 @@ impl State {
             self.pinned -= slot.pinned;
             slot.pinned = 0;
         }
+    }
+
+    /// Puts the clock into the journal, and nothing else; `None` where there is no room.
+    pub(super) fn mark_clock(&mut self) -> Option<oneshot::Receiver<Result<()>>> {
+        let record = Record::Checkpoint { sequence: self.told, clock: self.clock.last() };
+        let (sequence, segment, offset) = self.layout.place(&record, Purpose::Freeing).ok()?;
+        let (answer, answered) = oneshot::channel();
+        let answer = Some(answer);
+        self.queue.push(Item::Record { sequence, record, segment, offset, entry: None, answer });
+        Some(answered)
     }
 
     /// Whether there is something for the thread that makes segments.

@@ -51,7 +51,12 @@ impl Tree {
         Ok(Some(Revision::from_nanoseconds(file.metadata()?.modified)))
     }
 
-    fn open(&self, path: &str) -> Result<Option<Box<dyn DiskFile>>> {
+    /// The file at a path, open for reading; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where it is not a regular file, or where something else than a
+    /// directory stands on the way.
+    pub(super) fn open(&self, path: &str) -> Result<Option<Box<dyn DiskFile>>> {
         match self.disk.open(path, Access::Read) {
             Ok(file) => Ok(Some(file)),
             Err(error) => match error.kind() {

@@ -13,11 +13,13 @@ use stowage_store::{
 };
 
 use crate::content::{
-    DOCUMENTS, NAMESPACES, body, body_name, changes, document_key, members, namespace_key,
-    read_body,
+    ARCHIVES, DOCUMENTS, NAMESPACES, archive_key, body, body_name, changes, document_key, members,
+    namespace_key,
 };
 use crate::contracts::{Answer, Condition, DocumentOperation, NamespaceOperation, Tag};
 use crate::disk::SimDisk;
+use crate::places;
+use crate::session::{Extent, Focus};
 
 /// A time after everything that clients did.
 pub(crate) const LATER: u64 = u64::MAX / 2;
@@ -161,21 +163,18 @@ struct Client<'a, S: ?Sized> {
 }
 
 /// Lets some clients do so many things each, at once.
-pub(crate) async fn run<S: Store + ?Sized>(
-    store: &S,
-    log: &Log,
-    random: &mut Rng,
-    clients: usize,
-    steps: usize,
-) {
+pub(crate) async fn run<S: Store + ?Sized>(store: &S, log: &Log, random: &mut Rng, extent: Extent) {
     let client = |random: Rng| async move {
         let mut client =
             Client { store, log, random, tags: Default::default(), versions: Default::default() };
-        for _ in 0..steps {
-            client.step().await;
+        for _ in 0..extent.steps {
+            match extent.focus {
+                Focus::Everything => client.step().await,
+                Focus::Archives => client.step_of_archives().await,
+            }
         }
     };
-    let clients: Vec<_> = (0..clients).map(|_| client(random.fork())).collect();
+    let clients: Vec<_> = (0..extent.clients).map(|_| client(random.fork())).collect();
     in_time("the clients", join_all(clients)).await;
 }
 
@@ -214,8 +213,7 @@ pub(crate) async fn read_all<S: Store + ?Sized>(store: &S, log: &Log) -> Result<
 
 async fn get<S: Store + ?Sized>(store: &S, log: &Log, document: usize) -> Result<Option<Tag>> {
     let sent = log.send();
-    let found = in_time("a get", store.get(&document_key(document))).await?;
-    let found = found.map(|object| (read_body(&object.body), object.tag.opaque().to_owned()));
+    let found = in_time("a get", places::get(store, document)).await?;
     let tag = found.as_ref().map(|(_, tag)| tag.clone());
     log.answered(sent, Event::Document(document, DocumentOperation::Get(found)));
     Ok(tag)
@@ -245,6 +243,7 @@ impl<S: Store + ?Sized> Client<'_, S> {
                 let tag = self.tags[document].clone();
                 self.put(document, tag.map_or(Condition::Absent, Condition::Matches)).await;
             }
+            10 if ARCHIVES.contains(&document) => self.abandon(document).await,
             10 => self.update(document).await,
             11..13 => self.delete(document).await,
             13 if self.random.bool() => self.check().await,
@@ -255,6 +254,41 @@ impl<S: Store + ?Sized> Client<'_, S> {
             }
             14..16 => self.patch(namespace, Some(self.versions[namespace])).await,
             _ => self.patch(namespace, None).await,
+        }
+    }
+
+    async fn step_of_archives(&mut self) {
+        let archive = self.random.usize(ARCHIVES);
+        match self.random.usize(..20) {
+            0..3 => {
+                if let Ok(tag) = get(self.store, self.log, archive).await {
+                    self.tags[archive] = tag;
+                }
+            }
+            3..8 => self.put(archive, Condition::Nothing).await,
+            8..12 => {
+                let tag = self.tags[archive].clone();
+                self.put(archive, tag.map_or(Condition::Absent, Condition::Matches)).await;
+            }
+            12..17 => self.delete(archive).await,
+            17..19 => self.abandon(archive).await,
+            _ => self.put(0, Condition::Nothing).await,
+        }
+    }
+
+    /// Begins an upload and goes away; nothing is to come of it.
+    async fn abandon(&mut self, archive: usize) {
+        let write = self.log.next_write();
+        let (store, key) = (self.store, archive_key(archive));
+        let begin = async move {
+            let mut upload = store.upload(&key).await?;
+            upload.write(body(write)).await
+        };
+        if self.random.bool() {
+            // The store may have failed, or be full.
+            let _ = in_time("an upload", begin).await;
+        } else {
+            let _ = begin.now_or_never();
         }
     }
 
@@ -274,8 +308,7 @@ impl<S: Store + ?Sized> Client<'_, S> {
     async fn put(&mut self, document: usize, condition: Condition) {
         let write = self.log.next_write();
         let sent = self.log.send();
-        let key = document_key(document);
-        let request = self.store.put(&key, body(write), preconditions(&condition));
+        let request = places::put(self.store, document, body(write), preconditions(&condition));
         let answer = match self.ask(request).await {
             Answer::Done(put) => Answer::Done(put.tag.opaque().to_owned()),
             Answer::Refused(current) => Answer::Refused(current),
@@ -318,8 +351,7 @@ impl<S: Store + ?Sized> Client<'_, S> {
             _ => Condition::Nothing,
         };
         let sent = self.log.send();
-        let key = document_key(document);
-        let request = self.store.delete(&key, preconditions(&condition));
+        let request = places::delete(self.store, document, preconditions(&condition));
         let answer = self.ask(request).await;
         let delete = DocumentOperation::Delete { condition, answer };
         self.log.answered(sent, Event::Document(document, delete));

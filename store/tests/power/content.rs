@@ -1,12 +1,19 @@
-//! The keys that the tests use, and content that tells which write it is of and whether it is
+//! The places that the tests use, and content that tells which write it is of and whether it is
 //! whole.
 
+use std::ops::Range;
+
 use bytes::Bytes;
-use stowage_store::{Key, MemberKey, Name, NameKind, NamespaceKey, Operation};
+use stowage_store::{ArchiveKey, Key, MemberKey, Name, NameKind, NamespaceKey, Operation};
 
 use crate::contracts::{Change, Members};
 
-pub(crate) const DOCUMENTS: usize = 5;
+/// Documents and archives: to the model they are the same.
+pub(crate) const DOCUMENTS: usize = 7;
+
+/// Those that are archives.
+pub(crate) const ARCHIVES: Range<usize> = 5..7;
+
 pub(crate) const NAMESPACES: usize = 2;
 pub(crate) const MEMBERS: usize = 6;
 
@@ -27,6 +34,16 @@ pub(crate) fn document_key(document: usize) -> Key {
         4 => set("r2"),
         other => panic!("document {other} of {DOCUMENTS}"),
     }
+}
+
+/// Two archives of one site.
+pub(crate) fn archive_key(document: usize) -> ArchiveKey {
+    let build = Name::parse(NameKind::Build, &document.to_string()).expect("a name");
+    ArchiveKey::new(&site(), &build)
+}
+
+pub(crate) fn site() -> Name {
+    Name::parse(NameKind::Site, "s").expect("a name")
 }
 
 pub(crate) fn namespace_key(namespace: usize) -> NamespaceKey {

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use stowage_store::volume::GivenUp;
 use stowage_store::{
-    Key, Name, NameKind, Preconditions, Store, StoreError, VolumeOptions, VolumeStore,
+    ArchiveKey, Key, Name, NameKind, Preconditions, Store, StoreError, VolumeOptions, VolumeStore,
 };
 
 use crate::clients::in_time;
 use crate::cuts::is_long;
 use crate::disk::{SimDisk, Survival};
-use crate::session::{open, options};
+use crate::session::{open, options, temporary_files};
 
 const BLOCK: usize = 4_096;
 
@@ -192,5 +192,72 @@ fn a_snapshot_takes_no_room_that_a_write_needs() {
         runtime
             .block_on(nearly_full_disk(blocks, room_bytes, seed))
             .unwrap_or_else(|what| panic!("{blocks} blocks, {room_bytes}, seed {seed}: {what}"));
+    }
+}
+
+/// Uploads archives until there is no room, on what documents may have left of it.
+async fn full_of_archives(blocks: usize, seed: u64) -> Result<(), String> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let disk = SimDisk::new();
+    disk.change_faults(|faults| faults.room_bytes = Some(blocks * BLOCK));
+    let store = open(disk.clone(), &options(&mut random)).map_err(|error| error.to_string())?;
+    let mut accepted = Accepted::new();
+    let is_full_before = random.usize(..3) == 0;
+    let name = |kind, text: &str| Name::parse(kind, text).expect("a name");
+    let archive = |number: usize| {
+        let build = name(NameKind::Build, &number.to_string());
+        ArchiveKey::new(&name(NameKind::Site, "s"), &build)
+    };
+    let mut archives = 0;
+    loop {
+        let upload = async {
+            let mut upload = store.upload(&archive(archives)).await?;
+            for _ in 0..1 + random.usize(..4) {
+                upload.write(vec![b'z'; BODY].into()).await?;
+            }
+            upload.publish(Preconditions::none()).await
+        };
+        match in_time("an upload", upload).await {
+            Ok(_) => archives += 1,
+            Err(StoreError::OutOfSpace) => break,
+            Err(error) => return Err(format!("upload {archives}: {error}")),
+        }
+        if is_full_before && archives == 3 {
+            fill(&store, &mut accepted).await?;
+        }
+    }
+    if !is_full_before {
+        let first = key(0);
+        let put = store.put(&first, vec![b'x'; BODY].into(), Preconditions::none());
+        in_time("a put", put).await.map_err(|error| format!("a document beside them: {error}"))?;
+        accepted.insert(0, BODY);
+    }
+    check(&store, &accepted).await?;
+    delete_one(&store, &mut accepted).await?;
+    for number in 0..archives {
+        let archive = archive(number);
+        let delete = store.delete_archive(&archive, Preconditions::none());
+        match in_time("a delete", delete).await {
+            Ok(true) => {}
+            other => return Err(format!("delete of archive {number}: {other:?}")),
+        }
+    }
+    make_room(&store, &mut accepted).await?;
+    in_time("a shutdown", store.shutdown()).await;
+    let left = temporary_files(&disk);
+    if left.is_empty() { Ok(()) } else { Err(format!("{left:?} are left")) }
+}
+
+#[test]
+fn archives_that_fill_the_disk_leave_room_for_the_journal_and_for_deletes() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let seed = u64::from(fastrand::u32(..));
+    let sizes = if is_long() { 400 } else { 12 };
+    for round in 0..sizes {
+        let blocks = LEAST + fastrand::usize(..200);
+        runtime
+            .block_on(full_of_archives(blocks, seed + round))
+            .unwrap_or_else(|what| panic!("{blocks} blocks, seed {}: {what}", seed + round));
     }
 }

@@ -7,7 +7,7 @@ use crate::clients;
 use crate::cuts::{AT_THE_END, is_long};
 use crate::disk::SimDisk;
 use crate::known::Known;
-use crate::session::{Extent, Trouble, open, serve};
+use crate::session::{Extent, Focus, Trouble, open, serve};
 use crate::verify::read_content;
 
 fn session(seed: u64) -> Result<(), String> {
@@ -16,7 +16,7 @@ fn session(seed: u64) -> Result<(), String> {
         .build()
         .map_err(|error| error.to_string())?;
     let mut random = Rng::with_seed(seed);
-    let extent = Extent { clients: 12, steps: 40, restarts: 0 };
+    let extent = Extent { clients: 12, steps: 40, restarts: 0, focus: Focus::Everything };
     let served = serve(SimDisk::new(), open, &mut random, extent, Trouble::None, 0);
     let session = runtime.block_on(clients::in_time("a session", served))?;
     let mut known = Known::nothing();

@@ -7,15 +7,18 @@ mod contracts;
 #[path = "../support/linearizability.rs"]
 mod linearizability;
 
+mod archives;
 mod clients;
 mod content;
 mod cuts;
 mod damage;
 mod disk;
 mod full;
+mod held;
 mod known;
 mod lies;
 mod live;
+mod places;
 mod planted;
 mod session;
 mod verify;

@@ -25,6 +25,7 @@ pub(crate) fn options(random: &mut Rng) -> VolumeOptions {
         journal_bytes: 1,
         dirty_bytes: [2 << 10, 16 << 10, 1 << 20][random.usize(..3)],
         checkpoint_after: Duration::from_millis([0, 1, 1_000][random.usize(..3)]),
+        archive_piece_bytes: [64, 1_000, 1 << 20][random.usize(..3)],
         ..VolumeOptions::default()
     }
 }
@@ -49,12 +50,20 @@ pub(crate) struct Session {
     pub(crate) last_write: u64,
 }
 
+/// What clients look after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Focus {
+    Everything,
+    Archives,
+}
+
 /// How much goes on in a session.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Extent {
     pub(crate) clients: usize,
     pub(crate) steps: usize,
     pub(crate) restarts: usize,
+    pub(crate) focus: Focus,
 }
 
 impl Extent {
@@ -64,6 +73,7 @@ impl Extent {
             clients: 1 + random.usize(..5),
             steps: 4 + random.usize(..12),
             restarts: random.usize(..3),
+            focus: Focus::Everything,
         }
     }
 }
@@ -90,12 +100,13 @@ pub(crate) async fn serve(
         }
         // A snapshot may be under way; what the journal keeps for it must stand no trouble either.
         let pin = random.bool().then(|| store.pin());
-        clients::run(&store, &log, random, extent.clients, extent.steps).await;
+        clients::run(&store, &log, random, extent).await;
         let pin = pin.filter(|_| random.bool());
         if is_last && trouble == Trouble::NoRoom {
             disk.change_faults(|faults| faults.room_bytes = None);
             clients::write_again(&store, &log).await?;
-            clients::run(&store, &log, random, 1, 4).await;
+            let last = Extent { clients: 1, steps: 4, ..extent };
+            clients::run(&store, &log, random, last).await;
         }
         if random.usize(..3) > 0 {
             in_time("a shutdown", store.shutdown()).await;
@@ -104,9 +115,20 @@ pub(crate) async fn serve(
         drop(store);
         drop(pin);
         log.close();
+        let left = temporary_files(&disk);
+        if !left.is_empty() && (!is_last || trouble == Trouble::None) {
+            return Err(format!("after the end of a sound store, {left:?} are left"));
+        }
     }
     let last_write = log.next_write();
     Ok(Session { recording: disk.recording(), disk, history: log.into_recorded(), last_write })
+}
+
+/// What writes and uploads are on the way to.
+pub(crate) fn temporary_files(disk: &SimDisk) -> Vec<String> {
+    let mut files = disk.files();
+    files.retain(|path| path.starts_with(".stowage/tmp/"));
+    files
 }
 
 /// Lets the trouble come soon.

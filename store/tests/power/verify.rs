@@ -5,12 +5,13 @@ use stowage_store::{EntityTag, Key, Patch, Preconditions, Prefix, Store, StoreEr
 
 use crate::clients::{Recorded, in_time};
 use crate::content::{
-    DOCUMENTS, NAMESPACES, body, body_name, changes, document_key, members, namespace_key,
-    read_body,
+    ARCHIVES, DOCUMENTS, NAMESPACES, archive_key, body, body_name, changes, document_key, members,
+    namespace_key, site,
 };
 use crate::contracts::{Held, apply};
 use crate::disk::{SimDisk, Survival};
 use crate::known::{Content, Known};
+use crate::places;
 use crate::session::{Open, options};
 
 /// Numbers of writes that no session comes to.
@@ -24,11 +25,8 @@ fn read_failed(error: StoreError) -> String {
 pub(crate) async fn read_content(store: &VolumeStore) -> Result<Content, String> {
     let mut content = Content::empty();
     for (i, document) in content.documents.iter_mut().enumerate() {
-        let found = in_time("a get", store.get(&document_key(i))).await.map_err(read_failed)?;
-        *document = found.map(|object| Held {
-            body: read_body(&object.body),
-            tag: Some(object.tag.opaque().to_owned()),
-        });
+        let found = in_time("a get", places::get(store, i)).await.map_err(read_failed)?;
+        *document = found.map(|(body, tag)| Held { body, tag: Some(tag) });
     }
     for (i, namespace) in content.namespaces.iter_mut().enumerate() {
         let key = namespace_key(i);
@@ -41,7 +39,17 @@ pub(crate) async fn read_content(store: &VolumeStore) -> Result<Content, String>
         listed.extend(in_time("a list", list).await.map_err(read_failed)?);
     }
     let there = content.documents.iter().enumerate().skip(1).filter(|(_, held)| held.is_some());
-    let expected: Vec<Key> = there.map(|(i, _)| document_key(i)).collect();
+    let there: Vec<usize> = there.map(|(i, _)| i).collect();
+    let (archives, documents): (Vec<_>, Vec<_>) =
+        there.into_iter().partition(|i| ARCHIVES.contains(i));
+    let expected: Vec<Key> = documents.into_iter().map(document_key).collect();
+    if listed != expected {
+        return Err(format!("{expected:?} are there, and {listed:?} are listed"));
+    }
+    let listed =
+        in_time("a list", store.archives(&site(), None, 100)).await.map_err(read_failed)?;
+    let listed: Vec<_> = listed.into_iter().map(|(key, _)| key).collect();
+    let expected: Vec<_> = archives.into_iter().map(archive_key).collect();
     if listed != expected {
         return Err(format!("{expected:?} are there, and {listed:?} are listed"));
     }
@@ -94,8 +102,7 @@ async fn use_further(
     for i in 0..1 + random.u64(..4) {
         let write = WRITES_AFTERWARDS + i;
         let document = random.usize(..DOCUMENTS);
-        let key = document_key(document);
-        let put = store.put(&key, body(write), Preconditions::none());
+        let put = places::put(&store, document, body(write), Preconditions::none());
         let put = in_time("a put", put).await.map_err(|e| format!("a put fails: {e}"))?;
         let tag = put.tag.opaque().to_owned();
         if put.created != expected.documents[document].is_none() {

@@ -6,6 +6,7 @@ use futures_util::FutureExt;
 use stowage_store::{Change, Preconditions, Prefix, Result, Store, StoreError};
 
 use super::patch;
+use crate::archives::{archive, site, upload};
 use crate::deadline::in_time;
 use crate::keys::{document, namespace, set};
 
@@ -20,11 +21,14 @@ pub(crate) async fn a_closed_store_refuses_everything(store: Arc<dyn Store>) {
     let none = Preconditions::none;
     store.put(&document, "1".into(), none()).await.expect("a put");
     store.patch(&namespace, patch(vec![set("k", "1")])).await.expect("a patch");
+    let archive = archive("s", "1");
+    upload(&*store, &archive, ["1".into()], none()).await.expect("an upload");
+    let mut begun = store.upload(&archive).await.expect("an upload");
     in_time("the store closes", store.shutdown()).await;
     in_time("closing it again does nothing", store.shutdown()).await;
 
     let keep = Box::new(|_: Option<&_>| Change::Keep);
-    let operations: [(&str, Result<()>); 8] = [
+    let operations: [(&str, Result<()>); 13] = [
         ("get", store.get(&document).await.map(drop)),
         ("put", store.put(&document, "2".into(), none()).await.map(drop)),
         ("update", store.update(&document, none(), keep).await.map(drop)),
@@ -32,6 +36,11 @@ pub(crate) async fn a_closed_store_refuses_everything(store: Arc<dyn Store>) {
         ("list", store.list(&Prefix::run_stores(), None, 1).await.map(drop)),
         ("namespace", store.namespace(&namespace).await.map(drop)),
         ("patch", store.patch(&namespace, patch(vec![])).await.map(drop)),
+        ("upload", store.upload(&archive).await.map(drop)),
+        ("write", begun.write("2".into()).await),
+        ("archive", store.archive(&archive).await.map(drop)),
+        ("delete_archive", store.delete_archive(&archive, none()).await.map(drop)),
+        ("archives", store.archives(&site("s"), None, 1).await.map(drop)),
         ("check", store.check().await),
     ];
     for (name, result) in operations {

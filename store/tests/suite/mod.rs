@@ -1,5 +1,6 @@
 //! The tests of the suite, by what they look at.
 
+pub(crate) mod archives;
 pub(crate) mod documents;
 pub(crate) mod lifecycle;
 pub(crate) mod listing;

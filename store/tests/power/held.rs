@@ -1,0 +1,266 @@
+//! What others get while the name of an archive is on its way to the disk: a disk that stops
+//! there until it is told to go on.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use stowage_store::disk::{Access, Disk, DiskFile, Kind};
+use stowage_store::{
+    EntityTag, Preconditions, Put, Result, Store, StoreError, VolumeOptions, VolumeStore,
+};
+use tokio::task::JoinHandle;
+
+use crate::clients::in_time;
+use crate::content::{ARCHIVES, archive_key, body, body_name, site};
+use crate::disk::SimDisk;
+use crate::places;
+
+const ONE: usize = ARCHIVES.start;
+const OTHER: usize = ARCHIVES.start + 1;
+
+/// Where the next sync of the directory of the archives stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    Open,
+    /// The next one stops.
+    Armed,
+    /// One has stopped.
+    Holds,
+    /// The one that has stopped goes on, and fails.
+    Fails,
+}
+
+#[derive(Debug, Clone)]
+struct Held {
+    disk: SimDisk,
+    gate: Arc<(Mutex<Gate>, Condvar)>,
+}
+
+impl Held {
+    fn new() -> Self {
+        Self { disk: SimDisk::new(), gate: Arc::new((Mutex::new(Gate::Open), Condvar::new())) }
+    }
+
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.gate.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, gate: Gate) {
+        *self.gate() = gate;
+        self.gate.1.notify_all();
+    }
+
+    async fn holds(&self) {
+        let wait = async {
+            while *self.gate() != Gate::Holds {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        in_time("the directory is synced", wait).await;
+    }
+}
+
+impl Disk for Held {
+    fn create(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
+        self.disk.create(path)
+    }
+
+    fn open(&self, path: &str, access: Access) -> io::Result<Box<dyn DiskFile>> {
+        self.disk.open(path, access)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+
+    fn link(&self, from: &str, to: &str) -> io::Result<()> {
+        self.disk.link(from, to)
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        self.disk.remove(path)
+    }
+
+    fn make_directory(&self, path: &str) -> io::Result<()> {
+        self.disk.make_directory(path)
+    }
+
+    fn remove_directory(&self, path: &str) -> io::Result<()> {
+        self.disk.remove_directory(path)
+    }
+
+    fn entries(&self, path: &str) -> io::Result<Vec<(String, Kind)>> {
+        self.disk.entries(path)
+    }
+
+    fn sync_directory(&self, path: &str) -> io::Result<()> {
+        let mut gate = self.gate();
+        if path.starts_with("sites/") && path.ends_with("/artifacts") && *gate == Gate::Armed {
+            *gate = Gate::Holds;
+            while *gate == Gate::Holds {
+                gate = self.gate.1.wait(gate).unwrap_or_else(PoisonError::into_inner);
+            }
+            if *gate == Gate::Fails {
+                return Err(io::Error::other("a sync that failed"));
+            }
+        }
+        drop(gate);
+        self.disk.sync_directory(path)
+    }
+
+    fn sync_everything(&self) -> io::Result<()> {
+        self.disk.sync_everything()
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        self.disk.size()
+    }
+
+    fn available(&self) -> io::Result<u64> {
+        self.disk.available()
+    }
+}
+
+/// A store with one archive, whose next change stops half way.
+async fn armed() -> (Held, Arc<VolumeStore>, EntityTag) {
+    let disk = Held::new();
+    let store = VolumeStore::open_on(Arc::new(disk.clone()), &VolumeOptions::default());
+    let store = Arc::new(store.expect("a store"));
+    let put = places::put(&*store, ONE, body(1), Preconditions::none()).await;
+    disk.set(Gate::Armed);
+    (disk, store, put.expect("an upload").tag)
+}
+
+fn put(store: &Arc<VolumeStore>, write: u64, demand: Preconditions) -> JoinHandle<Result<Put>> {
+    let store = Arc::clone(store);
+    tokio::spawn(async move { places::put(&*store, ONE, body(write), demand).await })
+}
+
+fn delete(store: &Arc<VolumeStore>) -> JoinHandle<Result<bool>> {
+    let store = Arc::clone(store);
+    tokio::spawn(async move { places::delete(&*store, ONE, Preconditions::none()).await })
+}
+
+/// What is read and listed is what this write made.
+async fn stands(store: &VolumeStore, write: u64, tag: &EntityTag) {
+    let read = in_time("a read", places::get(store, ONE)).await.expect("a read");
+    assert_eq!(read, Some((body_name(write), tag.opaque().to_owned())));
+    let listed = in_time("a list", store.archives(&site(), None, 10)).await.expect("a list");
+    let listed: Vec<_> = listed.into_iter().map(|(key, info)| (key, info.tag)).collect();
+    assert_eq!(listed, [(archive_key(ONE), tag.clone())]);
+}
+
+#[tokio::test]
+async fn a_replacement_is_seen_and_decided_on_once_it_is_durable() {
+    let (disk, store, old) = armed().await;
+    let new = put(&store, 2, Preconditions::matches(&old));
+    disk.holds().await;
+    stands(&store, 1, &old).await;
+    let mut rival = put(&store, 3, Preconditions::matches(&old));
+    let other = places::put(&*store, OTHER, body(4), Preconditions::none());
+    in_time("another archive does not wait", other).await.expect("an upload");
+    places::delete(&*store, OTHER, Preconditions::none()).await.expect("a delete");
+    assert!((&mut rival).now_or_never().is_none(), "a rival waits for its turn");
+    stands(&store, 1, &old).await;
+    disk.set(Gate::Open);
+    let new = in_time("it is published", new).await.expect("no panic").expect("an upload").tag;
+    match in_time("the rival ends", rival).await.expect("no panic") {
+        Err(StoreError::PreconditionFailed { current }) => assert_eq!(current, Some(new.clone())),
+        other => panic!("expected a lost race, got {other:?}"),
+    }
+    stands(&store, 2, &new).await;
+    assert_eq!(
+        crate::session::temporary_files(&disk.disk),
+        Vec::<String>::new(),
+        "the loser leaves nothing"
+    );
+}
+
+#[tokio::test]
+async fn a_removal_is_seen_once_it_is_durable() {
+    let (disk, store, tag) = armed().await;
+    let removed = delete(&store);
+    disk.holds().await;
+    stands(&store, 1, &tag).await;
+    disk.set(Gate::Open);
+    assert!(in_time("it is removed", removed).await.expect("no panic").expect("a delete"));
+    assert_eq!(places::get(&*store, ONE).await.expect("a read"), None);
+    assert!(store.archives(&site(), None, 10).await.expect("a list").is_empty());
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_made_durable_ends_the_service() {
+    for deletes in [false, true] {
+        let (disk, store, old) = armed().await;
+        let change = if deletes {
+            let removed = delete(&store);
+            tokio::spawn(async move { removed.await.expect("no panic").map(drop) })
+        } else {
+            let new = put(&store, 2, Preconditions::none());
+            tokio::spawn(async move { new.await.expect("no panic").map(drop) })
+        };
+        disk.holds().await;
+        stands(&store, 1, &old).await;
+        let waiting = put(&store, 3, Preconditions::none());
+        disk.set(Gate::Fails);
+        let expected = "naming an archive failed (a sync that failed), and only a restart finds \
+                        out what is durable";
+        match in_time("it fails", change).await.expect("no panic") {
+            Err(StoreError::Indeterminate { reason }) => assert_eq!(reason, expected),
+            other => panic!("expected that the outcome is unknown, got {other:?}"),
+        }
+        let failure = in_time("it fails", store.failed()).await;
+        assert_eq!(failure.to_string(), format!("the store takes no more work: {expected}"));
+        let results = [
+            in_time("a waiting upload", waiting).await.expect("no panic").map(drop),
+            places::get(&*store, ONE).await.map(drop),
+            places::delete(&*store, ONE, Preconditions::none()).await.map(drop),
+            places::put(&*store, ONE, body(4), Preconditions::none()).await.map(drop),
+            store.archives(&site(), None, 10).await.map(drop),
+        ];
+        for result in results {
+            assert!(matches!(result, Err(StoreError::Unavailable { .. })), "{result:?}");
+        }
+        in_time("a shutdown", store.shutdown()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_for_what_is_being_published_and_gives_up_the_rest() {
+    let (disk, store, _) = armed().await;
+    let mut begun = store.upload(&archive_key(OTHER)).await.expect("an upload");
+    begun.write(body(5)).await.expect("a write");
+    let new = put(&store, 2, Preconditions::none());
+    disk.holds().await;
+    let mut shutdown = {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { store.shutdown().await })
+    };
+    let waits = tokio::time::timeout(Duration::from_millis(200), &mut shutdown).await;
+    assert!(waits.is_err(), "a shutdown waits for it");
+    let refused = async {
+        while begun.write(body(6)).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    in_time("an upload is refused", refused).await;
+    disk.set(Gate::Open);
+    in_time("a shutdown", shutdown).await.expect("no panic");
+    in_time("it is published", new).await.expect("no panic").expect("an upload");
+    match begun.publish(Preconditions::none()).await {
+        Err(StoreError::Unavailable { reason }) => assert_eq!(reason, "it is shutting down"),
+        other => panic!("expected that it is refused, got {other:?}"),
+    }
+    assert_eq!(
+        crate::session::temporary_files(&disk.disk),
+        Vec::<String>::new(),
+        "nothing is left"
+    );
+    drop(store);
+    let store = VolumeStore::open_on(Arc::new(disk), &VolumeOptions::default()).expect("a store");
+    let read = places::get(&store, ONE).await.expect("a read").map(|(body, _)| body);
+    assert_eq!(read, Some(body_name(2)));
+    assert_eq!(places::get(&store, OTHER).await.expect("a read"), None);
+}
