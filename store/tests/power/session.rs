@@ -98,10 +98,7 @@ pub(crate) async fn serve(
         if is_last {
             make(trouble, &disk, random);
         }
-        // A snapshot may be under way; what the journal keeps for it must stand no trouble either.
-        let pin = random.bool().then(|| store.pin());
         clients::run(&store, &log, random, extent).await;
-        let pin = pin.filter(|_| random.bool());
         if is_last && trouble == Trouble::NoRoom {
             disk.change_faults(|faults| faults.room_bytes = None);
             clients::write_again(&store, &log).await?;
@@ -113,7 +110,6 @@ pub(crate) async fn serve(
         }
         // Dropping waits for the threads, and may write on until then.
         drop(store);
-        drop(pin);
         log.close();
         let left = temporary_files(&disk);
         if !left.is_empty() && (!is_last || trouble == Trouble::None) {
