@@ -4,7 +4,7 @@
 #[path = "support/keys.rs"]
 mod keys;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -138,14 +138,14 @@ struct Case {
     directory: TempDir,
     store: VolumeStore,
     written: u64,
-    tags: BTreeSet<String>,
+    tags: HashSet<EntityTag>,
 }
 
 impl Case {
     fn new() -> Self {
         let directory = TempDir::new().expect("a directory");
         let store = open(directory.path());
-        Self { directory, store, written: 0, tags: BTreeSet::new() }
+        Self { directory, store, written: 0, tags: HashSet::new() }
     }
 
     async fn write(&mut self, step: &Step) -> TestCaseResult {
@@ -155,7 +155,7 @@ impl Case {
             Step::Put(d, length) => {
                 let put = self.store.put(&key(d), body(length).into(), Preconditions::none()).await;
                 let tag = put.map_err(|error| TestCaseError::fail(error.to_string()))?.tag;
-                prop_assert!(self.tags.insert(tag.opaque().to_owned()), "{} twice", tag);
+                prop_assert!(self.tags.insert(tag.clone()), "{} twice", tag);
             }
             Step::Delete(d) => {
                 self.store.delete(&key(d), Preconditions::none()).await.expect("a delete");
@@ -293,7 +293,7 @@ async fn history(
 async fn same_and_goes_on(
     path: &Path,
     expected: State,
-    tags: &mut BTreeSet<String>,
+    tags: &mut HashSet<EntityTag>,
 ) -> TestCaseResult {
     let store = open(path);
     prop_assert_eq!(&state(&store).await, &expected);
@@ -303,7 +303,7 @@ async fn same_and_goes_on(
     for number in 0..DOCUMENTS {
         let put = store.put(&key(number), "1".into(), Preconditions::none()).await.expect("a put");
         prop_assert_eq!(put.created, !expected.0.contains_key(&number));
-        prop_assert!(!tags.contains(&*put.tag.opaque()), "{} was given out before", put.tag);
+        prop_assert!(!tags.contains(&put.tag), "{} was given out before", put.tag);
     }
     for number in 0..NAMESPACES {
         let patch = Patch { operations: vec![set("new", "1")], ..Patch::default() };

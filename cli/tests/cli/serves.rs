@@ -189,3 +189,35 @@ async fn without_auth_only_where_it_is_said() {
     assert!(up.output().contains("everyone who can reach it"), "{}", up.output());
     assert!(!place.data().join("tokens").exists(), "no token is made");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_is_taken_of_a_store_while_it_is_served() {
+    use stowage_sidecar::snapshot::{Observer, Session, restore, write};
+
+    struct Nobody;
+    impl Observer for Nobody {
+        fn progress(&mut self, _files: u64, _bytes: u64) {}
+        fn skipped(&mut self, path: &str) {
+            panic!("{path} is left out");
+        }
+    }
+
+    let place = Place::new(&[("store.yaml", &store_with_token("demo", ADMIN))]);
+    let up = place.ready(&["demo"]).await;
+    assert_eq!(put(&format!("{}/", up.url("demo")), ADMIN, "[1]").await, StatusCode::OK);
+    let copy = tempfile::tempdir().unwrap();
+    let (data, copied) = (place.data().join("demo"), copy.path().join("data"));
+    let taken = tokio::task::spawn_blocking(move || {
+        let mut stream = Vec::new();
+        let session = Session::open(&data).unwrap();
+        write(session, &mut stream, (0, 0), &mut Nobody).unwrap();
+        restore(&stream[..], &copied).unwrap()
+    });
+    assert_eq!(taken.await.unwrap().sequence, 1);
+    let options = stowage_store::VolumeOptions::default();
+    let store = stowage_store::VolumeStore::open(&copy.path().join("data"), &options).unwrap();
+    let key = stowage_store::Key::default_run_store();
+    let found = stowage_store::Store::get(&store, &key).await.unwrap().unwrap();
+    assert_eq!(found.body, "[1]");
+    assert_eq!(put(&format!("{}/", up.url("demo")), ADMIN, "[2]").await, StatusCode::OK);
+}

@@ -31,14 +31,15 @@ fn a_token_is_rotated_and_a_backup_restored() {
 
     assert_eq!(store.put("/run-stores/nightly", &[], &json!({"run": 1})).unwrap().status, 200);
     assert_eq!(store.set("cart", "apples", &json!(3)).unwrap().status, 201);
+    let tag = store.get("/run-stores/nightly").unwrap().etag;
     shell.run(backup);
-    stores::reached(&store);
     assert_eq!(store.put("/run-stores/nightly", &[], &json!({"run": 2})).unwrap().status, 200);
     assert_eq!(store.put("/run-stores/later", &[], &json!({})).unwrap().status, 200);
     assert_eq!(store.set("cart", "pears", &json!(1)).unwrap().status, 200);
     shell.run(restore);
     stores::reached(&store);
-    assert_eq!(store.get("/run-stores/nightly").unwrap().body, r#"{"run":1}"#);
+    let restored = store.get("/run-stores/nightly").unwrap();
+    assert_eq!((restored.body.as_str(), restored.etag), (r#"{"run":1}"#, tag));
     assert_eq!(store.get("/run-stores/later").unwrap().status, 404);
     assert_eq!(store.keys("cart").unwrap(), json!({"apples": 3}));
 }

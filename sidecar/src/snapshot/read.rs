@@ -70,9 +70,11 @@ fn fill<R: Read>(
     let mut restore = Restore::begin(directory)?;
     let contents = files(&mut entries, &mut restore)?;
     let (format, end) = format(&mut entries)?;
-    // Read to its end, so that who writes it does not fail.
-    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(|error| unreadable(&error))?;
-    if so_far.count.get() < end + 2 * BLOCK {
+    // Read to the end of the tar and no further: that of the stream may be long in coming.
+    let end = end + 2 * BLOCK;
+    let mut left = archive.into_inner().take(end.saturating_sub(so_far.count.get()));
+    io::copy(&mut left, &mut io::sink()).map_err(|error| unreadable(&error))?;
+    if so_far.count.get() < end {
         return Err(RestoreFailed::Cut);
     }
     restore.finish(&format).map_err(foreign)?;

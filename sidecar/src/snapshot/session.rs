@@ -25,8 +25,8 @@ pub enum SessionError {
     /// It holds no store, is in use otherwise, or does not check out.
     #[error(transparent)]
     Source(#[from] InspectError),
-    /// Who serves it does not let this user.
-    #[error("{0} is served by another user: take the snapshot as that one, or as root")]
+    /// Its user does not let this one.
+    #[error("{0} belongs to another user: take the snapshot as that one, or as root")]
     Permission(String),
     /// The server said no, or does not keep the journal any longer.
     #[error("the server gives the snapshot up: {0}")]

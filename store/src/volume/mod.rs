@@ -8,6 +8,7 @@
 //! .stowage/journal/  what was acknowledged and may not be in the tree yet, see [`crate::journal`]
 //! .stowage/reserve   room for emptying a full volume
 //! .stowage/tmp/      files that are being written; emptied at the start
+//! .stowage/snapshot  what a restored directory was restored from
 //! ```
 //! A document is its bytes, and so is an archive. A namespace is `{"version":"<n>","snapshot":{…}}`.
 //!

@@ -66,13 +66,7 @@ impl Source {
             return Err(InspectError::NoStore(path.display().to_string()));
         }
         let disk = OsDisk::open(path).map_err(|error| OpenError::from_io(path, error))?;
-        Ok(Self::on(Arc::new(disk)))
-    }
-
-    /// The same on any disk.
-    #[must_use]
-    pub fn on(disk: Arc<dyn Disk>) -> Self {
-        Self { disk, _lock: None }
+        Ok(Self { disk: Arc::new(disk), _lock: None })
     }
 
     /// A directory that nobody serves: keeps it so until it is dropped. Nothing is changed in it.

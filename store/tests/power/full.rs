@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use stowage_store::volume::GivenUp;
 use stowage_store::{
     ArchiveKey, Key, Name, NameKind, Preconditions, Store, StoreError, VolumeOptions, VolumeStore,
 };
@@ -143,6 +144,54 @@ fn a_full_disk_refuses_writes_and_nothing_else_and_works_again_with_room() {
         runtime
             .block_on(full_disk(blocks, seed + blocks as u64))
             .unwrap_or_else(|what| panic!("{blocks} blocks, seed {seed}: {what}"));
+    }
+}
+
+/// Writes go on on a disk that is nearly full, and a snapshot that would take their room is given
+/// up: where it is seen to get scarce, and where there is none already.
+async fn nearly_full_disk(blocks: usize, room_bytes: u64, seed: u64) -> Result<(), String> {
+    const DELETED: usize = 48;
+
+    let disk = SimDisk::new();
+    disk.change_faults(|faults| faults.room_bytes = Some(blocks * BLOCK));
+    let random = &mut fastrand::Rng::with_seed(seed);
+    let options = VolumeOptions { room_bytes, ..options(random) };
+    let store = open(disk.clone(), &options).map_err(|error| error.to_string())?;
+    let mut accepted = Accepted::new();
+    fill(&store, &mut accepted).await?;
+    for _ in 0..DELETED {
+        delete_one(&store, &mut accepted).await?;
+    }
+    let documents = || disk.files().iter().filter(|path| path.starts_with("run-stores")).count();
+    let removed = async {
+        while documents() > accepted.len() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    in_time("room", removed).await;
+    let pin = store.pin().map_err(|error| error.to_string())?;
+    let key = key(10_000);
+    for write in 0..400 {
+        let put = store.put(&key, vec![b'z'; BODY].into(), Preconditions::none());
+        in_time("a put", put)
+            .await
+            .map_err(|error| format!("write {write}, the pin is {:?}: {error}", pin.given_up()))?;
+    }
+    match in_time("a snapshot without room", pin.until_given_up()).await {
+        GivenUp::NoRoom => check(&store, &accepted).await,
+        GivenUp::TooLong(bytes) => Err(format!("{bytes} bytes were held back first")),
+    }
+}
+
+#[test]
+fn a_snapshot_takes_no_room_that_a_write_needs() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let seed = u64::from(fastrand::u32(..));
+    for (blocks, room_bytes) in [(700, 0), (700, u64::MAX)] {
+        runtime
+            .block_on(nearly_full_disk(blocks, room_bytes, seed))
+            .unwrap_or_else(|what| panic!("{blocks} blocks, {room_bytes}, seed {seed}: {what}"));
     }
 }
 
