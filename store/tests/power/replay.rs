@@ -6,7 +6,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use stowage_store::{Patch, Preconditions, Store, VolumeOptions};
 
-use crate::content::{DOCUMENTS, NAMESPACES, body, changes, document_key, namespace_key};
+use crate::content::{ARCHIVES, NAMESPACES, body, changes, document_key, namespace_key};
 use crate::disk::{Faults, SimDisk, Survival};
 use crate::known::Content;
 use crate::session::open;
@@ -23,6 +23,9 @@ fn options(dirty_bytes: u64) -> VolumeOptions {
         ..VolumeOptions::default()
     }
 }
+
+/// The documents; what comes after them are archives, which bypass the journal.
+const IN_JOURNAL: usize = ARCHIVES.start;
 
 const MUCH: u64 = 1 << 30;
 
@@ -41,7 +44,7 @@ async fn journal_alone(random: &mut Rng) -> (SimDisk, Content) {
             store.patch(&key, patch).await.expect("a patch");
             continue;
         }
-        let key = document_key(random.usize(..DOCUMENTS));
+        let key = document_key(random.usize(..IN_JOURNAL));
         if random.usize(..4) == 0 {
             store.delete(&key, Preconditions::none()).await.expect("a delete");
         } else {
@@ -74,7 +77,7 @@ async fn a_start_with_little_memory_serves_the_same_wherever_the_power_goes() {
         // Temporary files have numbers; a round of checkpoints has each path once.
         let written: usize = (1..10).map(|digit| recording.renames_from(&digit.to_string())).sum();
         assert!(
-            written > DOCUMENTS + NAMESPACES,
+            written > IN_JOURNAL + NAMESPACES,
             "seed {seed}: {written} files came into the tree on the way"
         );
         let mut walk = recording.walk();
