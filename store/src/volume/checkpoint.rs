@@ -150,6 +150,10 @@ impl Checkpointer<'_> {
     fn settle(&self, saved: &[Due]) -> Result<()> {
         let engine = self.engine;
         let mut state = engine.lock();
+        // A record after one that could not be written would say that it was.
+        if engine.has_failed() {
+            return Ok(());
+        }
         for due in saved {
             state.has_saved(&due.path, due.sequence);
         }

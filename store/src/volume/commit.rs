@@ -65,7 +65,8 @@ pub(super) fn run(engine: &Engine) {
     engine.checkpoint.notify_all();
 }
 
-/// Writes what is queued after the thread has ended: the last word of the checkpoint thread.
+/// Writes what is queued after the thread has ended: the last word of the checkpoint thread. The
+/// thread must not have ended by a failure.
 pub(super) fn finish(engine: &Engine) -> std::io::Result<()> {
     let items = std::mem::take(&mut engine.lock().queue);
     write(&items, &mut Vec::new())?;

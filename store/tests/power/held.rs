@@ -1,5 +1,5 @@
-//! What others get while the name of an archive is on its way to the disk: a disk that stops
-//! there until it is told to go on.
+//! What others get while a name is on its way to the disk: a disk that stops there until it is
+//! told to go on.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,14 +13,14 @@ use stowage_store::{
 use tokio::task::JoinHandle;
 
 use crate::clients::in_time;
-use crate::content::{ARCHIVES, archive_key, body, body_name, site};
-use crate::disk::SimDisk;
+use crate::content::{ARCHIVES, archive_key, body, body_name, document_key, site};
+use crate::disk::{SimDisk, Survival};
 use crate::places;
 
 const ONE: usize = ARCHIVES.start;
 const OTHER: usize = ARCHIVES.start + 1;
 
-/// Where the next sync of the directory of the archives stands.
+/// Where the next sync of the directory stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Gate {
     Open,
@@ -35,12 +35,15 @@ enum Gate {
 #[derive(Debug, Clone)]
 struct Held {
     disk: SimDisk,
+    /// The directory's path ends with it.
+    directory: &'static str,
     gate: Arc<(Mutex<Gate>, Condvar)>,
 }
 
 impl Held {
-    fn new() -> Self {
-        Self { disk: SimDisk::new(), gate: Arc::new((Mutex::new(Gate::Open), Condvar::new())) }
+    fn at(directory: &'static str) -> Self {
+        let gate = Arc::new((Mutex::new(Gate::Open), Condvar::new()));
+        Self { disk: SimDisk::new(), directory, gate }
     }
 
     fn gate(&self) -> MutexGuard<'_, Gate> {
@@ -97,7 +100,7 @@ impl Disk for Held {
 
     fn sync_directory(&self, path: &str) -> io::Result<()> {
         let mut gate = self.gate();
-        if path.starts_with("sites/") && path.ends_with("/artifacts") && *gate == Gate::Armed {
+        if path.ends_with(self.directory) && *gate == Gate::Armed {
             *gate = Gate::Holds;
             while *gate == Gate::Holds {
                 gate = self.gate.1.wait(gate).unwrap_or_else(PoisonError::into_inner);
@@ -125,7 +128,7 @@ impl Disk for Held {
 
 /// A store with one archive, whose next change stops half way.
 async fn armed() -> (Held, Arc<VolumeStore>, EntityTag) {
-    let disk = Held::new();
+    let disk = Held::at("/artifacts");
     let store = VolumeStore::open_on(Arc::new(disk.clone()), &VolumeOptions::default());
     let store = Arc::new(store.expect("a store"));
     let put = places::put(&*store, ONE, body(1), Preconditions::none()).await;
@@ -263,4 +266,30 @@ async fn a_shutdown_waits_for_what_is_being_published_and_gives_up_the_rest() {
     let read = places::get(&store, ONE).await.expect("a read").map(|(body, _)| body);
     assert_eq!(read, Some(body_name(2)));
     assert_eq!(places::get(&store, OTHER).await.expect("a read"), None);
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_outlasts_a_failed_write_leaves_the_journal_alone() {
+    let disk = Held::at("run-stores");
+    let options = || VolumeOptions { checkpoint_after: Duration::ZERO, ..VolumeOptions::default() };
+    let store = VolumeStore::open_on(Arc::new(disk.clone()), &options()).expect("a store");
+    disk.set(Gate::Armed);
+    let (kept, failed) = (document_key(1), document_key(2));
+    store.put(&kept, body(1), Preconditions::none()).await.expect("a put");
+    disk.holds().await;
+    let next = disk.disk.operations();
+    disk.disk.change_faults(|faults| faults.failed_write = Some(next));
+    match store.put(&failed, body(2), Preconditions::none()).await {
+        Err(StoreError::Indeterminate { .. }) => {}
+        other => panic!("expected that the outcome is unknown, got {other:?}"),
+    }
+    disk.set(Gate::Open);
+    in_time("a shutdown", store.shutdown()).await;
+    drop(store);
+    // What was being written is lost, and what came after it would show that it is missing.
+    let after = disk.disk.power_cut(Survival::Lost, 0);
+    let store = VolumeStore::open_on(Arc::new(after), &options()).expect("the journal is sound");
+    let read = store.get(&kept).await.expect("a read").map(|object| object.body.clone());
+    assert_eq!(read, Some(body(1)), "what was acknowledged");
+    assert_eq!(store.get(&failed).await.expect("a read"), None);
 }

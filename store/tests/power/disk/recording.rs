@@ -41,7 +41,9 @@ impl Recording {
 
     /// The steps around an operation, for people.
     pub(crate) fn around(&self, number: Number) -> String {
-        let near = |n: &Number| (number.saturating_sub(60)..=number + 5).contains(n);
+        let last = self.steps.last().map_or(0, |(n, _)| *n);
+        let (from, to) = (number.min(last).saturating_sub(60), number.saturating_add(5));
+        let near = |n: &Number| (from..=to).contains(n);
         let lines = self.steps.iter().filter(|(n, _)| near(n)).map(|(n, step)| {
             let mut text = format!("{step:?}");
             if let Step::Write { id, offset, bytes, .. } = step {
