@@ -34,12 +34,19 @@ fn work(engine: &Engine, job: Job) -> io::Result<()> {
         Job::Make { header, freed } => (header, freed),
         Job::Discard(number) => return segments::discard(&*engine.disk, number),
     };
-    let made = segments::make(&*engine.disk, &header, freed);
+    // The last file that the volume takes is for the tree: without it, nothing would ever come
+    // there, and no segment be freed.
+    let made = if freed.is_none() && !engine.stage.has_reserve() {
+        Err(io::ErrorKind::StorageFull.into())
+    } else {
+        segments::make(&*engine.disk, &header, freed)
+    };
     let mut state = engine.lock();
     match made {
         Ok(segment) => {
-            if state.wanted.is_some_and(|wanted| wanted <= header.capacity) {
-                state.wanted = None;
+            let State { wanted, wanted_freeing, .. } = &mut *state;
+            for wanted in [wanted, wanted_freeing] {
+                wanted.take_if(|wanted| *wanted <= header.capacity);
             }
             state.is_full = false;
             state.full_since = None;
@@ -54,13 +61,29 @@ fn work(engine: &Engine, job: Job) -> io::Result<()> {
                 if state.pins.give_up(GivenUp::NoRoom)
                     || !state.slots.is_empty() && state.full_since.is_none() =>
             {
-                state.full_since = Some(state.rounds);
+                state.full_since = Some(state.rounds_begun);
+            }
+            // What is kept to be used again is of another length.
+            StoreError::OutOfSpace if !state.freed.is_empty() => {
+                let freed = std::mem::take(&mut state.freed);
+                drop(state);
+                for (number, _) in freed {
+                    segments::discard(&*engine.disk, number)?;
+                }
+                return Ok(());
             }
             StoreError::OutOfSpace => {
                 state.full_since = None;
-                state.wanted = None;
-                state.is_full = true;
-                state.refusals += 1;
+                // What makes room needs less of it, and is not refused together with what grows.
+                if state.wanted > state.wanted_freeing {
+                    state.refusals.growing += 1;
+                    state.is_full = state.wanted_freeing.is_none();
+                } else {
+                    state.refusals.all += 1;
+                    state.wanted_freeing = None;
+                    state.is_full = true;
+                }
+                state.wanted = state.wanted_freeing;
             }
             StoreError::Io(error) => return Err(error),
             other => return Err(io::Error::other(other)),
@@ -96,7 +119,7 @@ fn job(engine: &Engine, state: &mut MutexGuard<'_, State>) -> Option<Job> {
         // One is kept for the next time.
         return (state.freed.len() > 1).then(|| state.freed.remove(0)).map(|it| Job::Discard(it.0));
     }
-    if state.full_since == Some(state.rounds) {
+    if state.full_since.is_some_and(|begun| state.rounds <= begun) {
         state.checkpoint_now = true;
         engine.checkpoint.notify_one();
         return None;

@@ -28,7 +28,8 @@ const REWRITE_BYTES_PER_SECOND: u64 = 4 << 20;
 
 /// Works until the store is closed, and once more then, or until it has failed.
 pub(super) fn run(engine: &Engine) {
-    let saver = Saver::new(&*engine.disk, &engine.stage, &engine.names);
+    let saver =
+        Saver::new(&*engine.disk, &engine.stage, &engine.names, engine.options.segment_bytes);
     let mut checkpointer = Checkpointer { engine, saver };
     let mut found_full = None;
     loop {
@@ -113,8 +114,14 @@ impl Checkpointer<'_> {
         self.settle(&saved)?;
         let mut state = engine.lock();
         state.rounds += 1;
-        if !all_fit && !state.pins.give_up(GivenUp::NoRoom) && saved.is_empty() {
-            state.refusals += 1;
+        // Unless the next round makes room: what was deleted meanwhile is not in this one.
+        let makes_room = |slot: &Slot| matches!(slot.decided, Entry::Document(None));
+        if !all_fit
+            && !state.pins.give_up(GivenUp::NoRoom)
+            && saved.is_empty()
+            && !state.slots.values().any(makes_room)
+        {
+            state.refusals.growing += 1;
         }
         drop(state);
         engine.allocate.notify_one();
@@ -122,11 +129,12 @@ impl Checkpointer<'_> {
         Ok(all_fit)
     }
 
-    fn due(&self, is_last: bool) -> Vec<Due> {
+    fn due(&mut self, is_last: bool) -> Vec<Due> {
         let options = &self.engine.options;
         let mut state = self.engine.lock();
         let is_forced = is_last || state.checkpoint_is_due(options);
         state.checkpoint_now = false;
+        state.rounds_begun += 1;
         let is_due = |slot: &Slot| is_forced || slot.since.elapsed() >= patience(slot, options);
         let mut due: Vec<(u64, Due)> = state
             .slots
@@ -137,6 +145,8 @@ impl Checkpointer<'_> {
                 Some((slot.oldest, Due { path, entry, sequence: slot.committed_at? }))
             })
             .collect();
+        let oldest = state.slots.iter().min_by_key(|(_, slot)| slot.oldest);
+        self.saver.presses(oldest.map(|(path, _)| Arc::clone(path)));
         drop(state);
         // The oldest first: they hold on to the journal.
         due.sort_unstable_by_key(|(oldest, _)| *oldest);

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::cache::Entry;
 use super::engine::{DEFECT, Engine};
 use super::read::Loaded;
-use super::state::{Purpose, State};
+use super::state::{Purpose, Refusals, State};
 use super::tree::FILE_BYTES_MAX;
 use crate::journal::entry::{Change as Written, Entry as Record};
 use crate::revision::{Revision, content_hash};
@@ -33,7 +33,7 @@ enum Attempt<T> {
     /// The path has to be read first.
     Unknown,
     /// There is no room now.
-    NoRoom,
+    NoRoom(Purpose),
 }
 
 impl Engine {
@@ -227,7 +227,7 @@ impl Engine {
         if purpose == Purpose::Growing && state.pinned > self.options.dirty_bytes {
             state.checkpoint_now = true;
             self.checkpoint.notify_one();
-            return Attempt::NoRoom;
+            return Attempt::NoRoom(purpose);
         }
         let record = Record::Change { path: Arc::clone(path), change };
         let (answer, answered) = oneshot::channel();
@@ -241,8 +241,11 @@ impl Engine {
             }
             Err(no_room) => {
                 state.wanted = state.wanted.max(Some(no_room.0));
+                if purpose == Purpose::Freeing {
+                    state.wanted_freeing = state.wanted_freeing.max(Some(no_room.0));
+                }
                 self.allocate.notify_one();
-                Attempt::NoRoom
+                Attempt::NoRoom(purpose)
             }
         }
     }
@@ -284,9 +287,11 @@ impl Engine {
                     return result;
                 }
                 Attempt::Unknown => loaded = Some(self.load(&path).await?),
-                Attempt::NoRoom => match refusals {
-                    None => refusals = Some(refused),
-                    Some(before) if before != refused => return Err(StoreError::OutOfSpace),
+                Attempt::NoRoom(purpose) => match refusals {
+                    None => refusals = Some(refused.of(purpose)),
+                    Some(before) if before != refused.of(purpose) => {
+                        return Err(StoreError::OutOfSpace);
+                    }
                     Some(_) => room.await,
                 },
             }
@@ -299,7 +304,7 @@ impl Engine {
         path: &Arc<str>,
         loaded: Option<&Loaded>,
         decision: &mut impl FnMut(&mut State, &Arc<str>, &Entry) -> Attempt<T>,
-    ) -> Result<(Attempt<T>, u64)> {
+    ) -> Result<(Attempt<T>, Refusals)> {
         let mut state = self.lock();
         self.available()?;
         if state.is_closed {

@@ -16,7 +16,7 @@ use super::pin::Pins;
 use super::recover::{RecoverError, Recovered, Unsaved, recover};
 use super::save::Saver;
 use super::stage::{Stage, TEMPORARY};
-use super::state::{Layout, Live, Slot, State};
+use super::state::{Layout, Live, Refusals, Slot, State};
 use super::tree::Tree;
 use crate::StoreError;
 use crate::disk::{Access, Disk, split};
@@ -203,7 +203,7 @@ pub(super) fn open(
     let step = time_step(&*format).map_err(failed)?;
     let options = options.fitting(disk.size().map_err(failed)?);
     let names = Names::new(0);
-    let mut saver = Saver::new(&*disk, &stage, &names);
+    let mut saver = Saver::new(&*disk, &stage, &names, options.segment_bytes);
     let tree = Tree::new(Arc::clone(&disk));
     let recovered =
         recover(&*disk, &tree, &mut saver, options.dirty_bytes).map_err(|error| match error {
@@ -299,10 +299,12 @@ fn begin(
         freed: Vec::new(),
         pins: Pins::default(),
         wanted: None,
-        refusals: 0,
+        wanted_freeing: None,
+        refusals: Refusals::default(),
         is_full: false,
         full_since: None,
         rounds: 0,
+        rounds_begun: 0,
         wake_commits_at: None,
         checkpointer_is_idle: false,
         is_closed: false,

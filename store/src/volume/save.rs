@@ -6,12 +6,14 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::cache::Entry;
 use super::names::Names;
 use super::namespace_file;
 use super::stage::Stage;
 use super::tree::not_a_directory;
-use crate::disk::{Disk, DiskFile, split};
+use crate::disk::{Access, Disk, DiskFile, split};
 use crate::revision::Revision;
 use crate::{Result, StoreError};
 
@@ -43,13 +45,28 @@ pub(super) struct Saver<'a> {
     disk: &'a dyn Disk,
     stage: &'a Stage,
     names: &'a Names,
+    /// What is left free on the disk, in bytes: room for the journal, so that deletes go on.
+    room_bytes: u64,
+    /// The path that keeps the journal from being freed.
+    oldest: Option<Arc<str>>,
     /// The directories that were made durable.
     known: BTreeSet<String>,
 }
 
 impl<'a> Saver<'a> {
-    pub(super) fn new(disk: &'a dyn Disk, stage: &'a Stage, names: &'a Names) -> Self {
-        Self { disk, stage, names, known: BTreeSet::new() }
+    /// Leaves so many bytes free on the disk.
+    pub(super) fn new(
+        disk: &'a dyn Disk,
+        stage: &'a Stage,
+        names: &'a Names,
+        room_bytes: u64,
+    ) -> Self {
+        Self { disk, stage, names, room_bytes, oldest: None, known: BTreeSet::new() }
+    }
+
+    /// Says which path keeps the journal from being freed.
+    pub(super) fn presses(&mut self, oldest: Option<Arc<str>>) {
+        self.oldest = oldest;
     }
 
     /// Brings these into the tree, durably; gives those that fitted.
@@ -115,19 +132,50 @@ impl<'a> Saver<'a> {
     fn stage(&mut self, due: Due) -> Result<Staged> {
         let directory = split(&due.path).0;
         if !self.known.contains(directory) {
-            self.stage.make_way(&due.path).map_err(|error| at(&due.path, error))?;
+            self.make_way(&due.path).map_err(|error| at(&due.path, error))?;
             self.known.insert(directory.to_owned());
         }
-        let (temporary, file) = match &due.entry {
+        let (content, modified) = match &due.entry {
             Entry::Document(Some(object)) => {
-                self.stage.write(&object.body, Some(Revision::at(object.modified)))?
+                (object.body.clone(), Some(Revision::at(object.modified)))
             }
-            Entry::Namespace(namespace) => {
-                self.stage.write(&namespace_file::encode(namespace), None)?
+            Entry::Namespace(namespace) => (namespace_file::encode(namespace).into(), None),
+            Entry::Document(None) => (Bytes::new(), None),
+        };
+        let left = self.disk.available()?.saturating_sub(content.len() as u64);
+        let written = if left < self.room_bytes {
+            Err(StoreError::OutOfSpace)
+        } else {
+            self.stage.write(&content, modified)
+        };
+        let (temporary, file) = match written {
+            Err(StoreError::OutOfSpace) if self.may_take_the_reserve(&due.path) => {
+                self.stage.write_reserved(&content, modified)?
             }
-            Entry::Document(None) => self.stage.write(b"", None)?,
+            written => written?,
         };
         Ok(Staged { temporary, file, due })
+    }
+
+    /// A directory takes a file's place where the file system has no other.
+    fn make_way(&self, path: &str) -> io::Result<()> {
+        let is_full = |error: &io::Error| {
+            matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        };
+        loop {
+            match self.stage.make_way(path) {
+                Err(error)
+                    if is_full(&error)
+                        && self.oldest.as_deref() == Some(path)
+                        && self.stage.give_up_reserve() => {}
+                made => return made,
+            }
+        }
+    }
+
+    /// What replaces a file gives its room back, and the oldest that of the journal's segments.
+    fn may_take_the_reserve(&self, path: &str) -> bool {
+        self.oldest.as_deref() == Some(path) || self.disk.open(path, Access::Read).is_ok()
     }
 
     fn sync_directories(&self, directories: &BTreeSet<String>) -> io::Result<()> {

@@ -1,8 +1,10 @@
 //! Files on their way into the tree: written whole under a temporary name, then renamed.
 //!
 //! A namespace is emptied by writing a file that says so, and its version with it. On a full
-//! volume whose data is all in namespaces there would be no way out. So room for one small file is
-//! set aside; the file that it replaces gives its room back, and the reserve is filled again.
+//! volume whose data is all in namespaces there would be no way out. So room for a few small files
+//! is set aside; the file that one replaces gives its room back, and the reserve is filled again.
+//! What keeps the journal from being freed gets that room as well; several such may have to come
+//! into the tree until a segment is free.
 
 use std::io;
 use std::sync::Arc;
@@ -16,6 +18,18 @@ use crate::{Result, StoreError};
 pub(super) const TEMPORARY: &str = ".stowage/tmp";
 
 const RESERVE: &str = ".stowage/reserve";
+
+/// How many small files there is room for.
+const RESERVES: usize = 4;
+
+/// The files that keep that room.
+fn reserves() -> impl Iterator<Item = String> {
+    (0..RESERVES).map(|number| match number {
+        // As it was when there was one.
+        0 => RESERVE.to_owned(),
+        number => format!("{RESERVE}-{number}"),
+    })
+}
 
 /// What file systems commonly allot to the smallest file.
 const RESERVE_BYTES: usize = 4096;
@@ -43,8 +57,7 @@ impl Stage {
         format!("{TEMPORARY}/{}", self.files.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Writes a file, not synced, and gives its path. A small one gets the room that is set aside
-    /// where there is no other.
+    /// Writes a file, not synced, and gives its path.
     ///
     /// # Errors
     /// [`StoreError::OutOfSpace`]: nothing is left behind. As the disk says.
@@ -60,7 +73,7 @@ impl Stage {
         let (path, file) = match self.create() {
             Ok(created) => created,
             Err(error) => {
-                return self.write_reserved(content, modified, StoreError::from_io(error));
+                return Err(StoreError::from_io(error));
             }
         };
         match fill(&*file) {
@@ -69,45 +82,62 @@ impl Stage {
                 drop(file);
                 // The first error counts; what is left is swept at the next start.
                 let _ = self.disk.remove(&path);
-                self.write_reserved(content, modified, StoreError::from_io(error))
+                Err(StoreError::from_io(error))
             }
         }
     }
 
-    fn write_reserved(
+    /// Writes a small file to the room that is set aside.
+    ///
+    /// # Errors
+    /// [`StoreError::OutOfSpace`], where it is not small, or others have taken that room.
+    pub(super) fn write_reserved(
         &self,
         content: &[u8],
         modified: Option<Revision>,
-        error: StoreError,
     ) -> Result<(String, Box<dyn DiskFile>)> {
-        if !matches!(error, StoreError::OutOfSpace) || content.len() > RESERVE_BYTES {
-            return Err(error);
+        if content.len() > RESERVE_BYTES {
+            return Err(StoreError::OutOfSpace);
         }
         let path = self.path();
-        let take = || {
-            self.disk.rename(RESERVE, &path)?;
+        let take = |reserve: String| {
+            self.disk.rename(&reserve, &path)?;
             let file = self.disk.open(&path, Access::ReadWrite)?;
             file.write_all_at(content, 0)?;
             file.set_length(content.len() as u64)?;
             modified.map_or(Ok(()), |time| file.set_modified(time.nanoseconds()))?;
             Ok::<_, io::Error>(file)
         };
-        take().map(|file| (path.clone(), file)).map_err(|_| StoreError::OutOfSpace)
+        let file = reserves().find_map(|reserve| take(reserve).ok());
+        file.map(|file| (path, file)).ok_or(StoreError::OutOfSpace)
     }
 
     /// Sets the room aside where it is not. A volume that is still full is no error.
     pub(super) fn refill(&self) {
-        let fill = || {
-            let file = self.disk.create(RESERVE)?;
+        let fill = |reserve: &str| {
+            let file = self.disk.create(reserve)?;
             file.write_all_at(&[0; RESERVE_BYTES], 0)?;
             // Many file systems allot room no earlier.
             file.sync()
         };
-        match fill() {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(_) => drop(self.disk.remove(RESERVE)),
+        for reserve in reserves() {
+            match fill(&reserve) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(_) => return drop(self.disk.remove(&reserve)),
+            }
         }
+    }
+
+    /// Gives the room of one small file back; says whether there was one.
+    pub(super) fn give_up_reserve(&self) -> bool {
+        reserves().any(|reserve| self.disk.remove(&reserve).is_ok())
+    }
+
+    /// Whether the room is set aside, if need be by now.
+    pub(super) fn has_reserve(&self) -> bool {
+        self.refill();
+        reserves().all(|reserve| self.disk.open(&reserve, Access::Read).is_ok())
     }
 
     /// Makes the directories on the way to a path, each durable before anything is put in. One

@@ -87,6 +87,25 @@ pub(super) enum Purpose {
     Freeing,
 }
 
+/// How often room could not be made: writes that wait since before are refused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Refusals {
+    /// For anything.
+    pub(super) all: u64,
+    /// For what grows alone.
+    pub(super) growing: u64,
+}
+
+impl Refusals {
+    /// Those that matter to a write.
+    pub(super) fn of(self, purpose: Purpose) -> u64 {
+        match purpose {
+            Purpose::Growing => self.all + self.growing,
+            Purpose::Freeing => self.all,
+        }
+    }
+}
+
 /// There is no room for a record of this many bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NoRoom(pub(super) u64);
@@ -154,6 +173,10 @@ impl Layout {
     }
 }
 
+/// What a slot takes beside its content, roughly, in bytes: its place in the map, its path, two
+/// entries.
+const SLOT_BYTES: u64 = 400;
+
 /// A path that somebody reads from the tree.
 #[derive(Debug, Default)]
 pub(super) struct Load {
@@ -182,16 +205,20 @@ pub(super) struct State {
     pub(super) freed: Vec<(u64, u64)>,
     /// What is kept of the journal for snapshots.
     pub(super) pins: Pins,
-    /// The segment that somebody waits for, its least capacity.
+    /// The segment that somebody waits for: how long a record has to fit.
     pub(super) wanted: Option<u64>,
+    /// The same of those who make room.
+    pub(super) wanted_freeing: Option<u64>,
     /// How often room could not be made.
-    pub(super) refusals: u64,
+    pub(super) refusals: Refusals,
     /// Whether the last attempt to make a segment found the volume full.
     pub(super) is_full: bool,
-    /// The round of checkpoints before which the volume was found full; one more is waited for.
+    /// How many rounds of checkpoints had begun when the volume was found full; the end of one
+    /// more is waited for, because those may have begun before what makes room was decided.
     pub(super) full_since: Option<u64>,
-    /// How often the tree was brought up to date.
+    /// How often the tree was brought up to date, and how often that was begun.
     pub(super) rounds: u64,
+    pub(super) rounds_begun: u64,
     /// Whether the tree is to be brought up to date now.
     pub(super) checkpoint_now: bool,
     /// The length of the queue at which the commit thread is to be woken, where it waits.
@@ -226,8 +253,8 @@ impl State {
         });
         // Of a document the last content is held, of a namespace what each patch brought.
         let pinned = match next {
-            Entry::Document(_) => growth,
-            Entry::Namespace(_) => slot.pinned + growth,
+            Entry::Document(_) => SLOT_BYTES + growth,
+            Entry::Namespace(_) => slot.pinned.max(SLOT_BYTES) + growth,
         };
         self.pinned = self.pinned - slot.pinned + pinned;
         slot.pinned = pinned;
