@@ -129,12 +129,13 @@ impl Checkpointer<'_> {
         Ok(all_fit)
     }
 
-    fn due(&mut self, is_last: bool) -> Vec<Due> {
+    fn due(&self, is_last: bool) -> Vec<Due> {
         let options = &self.engine.options;
         let mut state = self.engine.lock();
         let is_forced = is_last || state.checkpoint_is_due(options);
         state.checkpoint_now = false;
         state.rounds_begun += 1;
+        let first = state.first_unsaved();
         let is_due = |slot: &Slot| is_forced || slot.since.elapsed() >= patience(slot, options);
         let mut due: Vec<(u64, Due)> = state
             .slots
@@ -142,11 +143,10 @@ impl Checkpointer<'_> {
             .filter(|(_, slot)| is_due(slot))
             .filter_map(|(path, slot)| {
                 let (path, entry) = (Arc::clone(path), slot.committed.clone());
-                Some((slot.oldest, Due { path, entry, sequence: slot.committed_at? }))
+                let (sequence, holds_journal) = (slot.committed_at?, slot.oldest == first);
+                Some((slot.oldest, Due { path, entry, sequence, holds_journal }))
             })
             .collect();
-        let oldest = state.slots.iter().min_by_key(|(_, slot)| slot.oldest);
-        self.saver.presses(oldest.map(|(path, _)| Arc::clone(path)));
         drop(state);
         // The oldest first: they hold on to the journal.
         due.sort_unstable_by_key(|(oldest, _)| *oldest);

@@ -6,7 +6,7 @@
 //! .stowage/lock      locked while the store is open; names the process
 //! .stowage/format    the format's version: 2
 //! .stowage/journal/  what was acknowledged and may not be in the tree yet, see [`crate::journal`]
-//! .stowage/reserve   room for emptying a full volume
+//! .stowage/reserve*  room for emptying a full volume
 //! .stowage/tmp/      files that are being written; emptied at the start
 //! .stowage/snapshot  what a restored directory was restored from
 //! ```

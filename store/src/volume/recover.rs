@@ -339,7 +339,8 @@ impl Backlog {
                 None => settled.push(Arc::clone(path)),
                 Some(Unsaved { entry, sequence, .. }) => {
                     held += entry.bytes();
-                    due.push(Due { path: Arc::clone(path), entry, sequence });
+                    let path = Arc::clone(path);
+                    due.push(Due { path, entry, sequence, holds_journal: false });
                 }
             }
             if held > bytes_max {

@@ -30,6 +30,8 @@ pub(super) struct Due {
     pub(super) entry: Entry,
     /// The record that made it so.
     pub(super) sequence: u64,
+    /// Whether it is what keeps the journal's first segment from being freed.
+    pub(super) holds_journal: bool,
 }
 
 /// What stands ready under a temporary name.
@@ -47,8 +49,6 @@ pub(super) struct Saver<'a> {
     names: &'a Names,
     /// What is left free on the disk, in bytes: room for the journal, so that deletes go on.
     room_bytes: u64,
-    /// The path that keeps the journal from being freed.
-    oldest: Option<Arc<str>>,
     /// The directories that were made durable.
     known: BTreeSet<String>,
 }
@@ -61,12 +61,7 @@ impl<'a> Saver<'a> {
         names: &'a Names,
         room_bytes: u64,
     ) -> Self {
-        Self { disk, stage, names, room_bytes, oldest: None, known: BTreeSet::new() }
-    }
-
-    /// Says which path keeps the journal from being freed.
-    pub(super) fn presses(&mut self, oldest: Option<Arc<str>>) {
-        self.oldest = oldest;
+        Self { disk, stage, names, room_bytes, known: BTreeSet::new() }
     }
 
     /// Brings these into the tree, durably; gives those that fitted.
@@ -132,7 +127,7 @@ impl<'a> Saver<'a> {
     fn stage(&mut self, due: Due) -> Result<Staged> {
         let directory = split(&due.path).0;
         if !self.known.contains(directory) {
-            self.make_way(&due.path).map_err(|error| at(&due.path, error))?;
+            self.make_way(&due).map_err(|error| at(&due.path, error))?;
             self.known.insert(directory.to_owned());
         }
         let (content, modified) = match &due.entry {
@@ -149,7 +144,7 @@ impl<'a> Saver<'a> {
             self.stage.write(&content, modified)
         };
         let (temporary, file) = match written {
-            Err(StoreError::OutOfSpace) if self.may_take_the_reserve(&due.path) => {
+            Err(StoreError::OutOfSpace) if self.may_take_the_reserve(&due) => {
                 self.stage.write_reserved(&content, modified)?
             }
             written => written?,
@@ -158,24 +153,22 @@ impl<'a> Saver<'a> {
     }
 
     /// A directory takes a file's place where the file system has no other.
-    fn make_way(&self, path: &str) -> io::Result<()> {
+    fn make_way(&self, due: &Due) -> io::Result<()> {
         let is_full = |error: &io::Error| {
             matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
         };
         loop {
-            match self.stage.make_way(path) {
+            match self.stage.make_way(&due.path) {
                 Err(error)
-                    if is_full(&error)
-                        && self.oldest.as_deref() == Some(path)
-                        && self.stage.give_up_reserve() => {}
+                    if is_full(&error) && due.holds_journal && self.stage.give_up_reserve() => {}
                 made => return made,
             }
         }
     }
 
-    /// What replaces a file gives its room back, and the oldest that of the journal's segments.
-    fn may_take_the_reserve(&self, path: &str) -> bool {
-        self.oldest.as_deref() == Some(path) || self.disk.open(path, Access::Read).is_ok()
+    /// What replaces a file gives its room back; what holds the journal, that of a segment.
+    fn may_take_the_reserve(&self, due: &Due) -> bool {
+        due.holds_journal || self.disk.open(&due.path, Access::Read).is_ok()
     }
 
     fn sync_directories(&self, directories: &BTreeSet<String>) -> io::Result<()> {

@@ -7,8 +7,8 @@
 //! into the tree until a segment is free.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{Access, Disk, DiskFile, Kind, split};
 use crate::revision::Revision;
@@ -39,11 +39,18 @@ const RESERVE_BYTES: usize = 4096;
 pub(super) struct Stage {
     disk: Arc<dyn Disk>,
     files: AtomicU64,
+    /// Held by who fills the reserve or takes of it: what is taken half filled would be written
+    /// over by who fills it.
+    reserve: Mutex<()>,
 }
 
 impl Stage {
     pub(super) fn new(disk: Arc<dyn Disk>) -> Self {
-        Self { disk, files: AtomicU64::new(0) }
+        Self { disk, files: AtomicU64::new(0), reserve: Mutex::new(()) }
+    }
+
+    fn reserve(&self) -> MutexGuard<'_, ()> {
+        self.reserve.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A new, empty file, and its path.
@@ -99,6 +106,7 @@ impl Stage {
         if content.len() > RESERVE_BYTES {
             return Err(StoreError::OutOfSpace);
         }
+        let _turn = self.reserve();
         let path = self.path();
         let take = |reserve: String| {
             self.disk.rename(&reserve, &path)?;
@@ -120,6 +128,7 @@ impl Stage {
             // Many file systems allot room no earlier.
             file.sync()
         };
+        let _turn = self.reserve();
         for reserve in reserves() {
             match fill(&reserve) {
                 Ok(()) => {}
@@ -131,6 +140,7 @@ impl Stage {
 
     /// Gives the room of one small file back; says whether there was one.
     pub(super) fn give_up_reserve(&self) -> bool {
+        let _turn = self.reserve();
         reserves().any(|reserve| self.disk.remove(&reserve).is_ok())
     }
 

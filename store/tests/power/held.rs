@@ -270,6 +270,20 @@ async fn a_shutdown_waits_for_what_is_being_published_and_gives_up_the_rest() {
 
 #[tokio::test]
 async fn a_checkpoint_that_outlasts_a_failed_write_leaves_the_journal_alone() {
+    for _ in 0..100 {
+        match outlast_a_failed_write().await {
+            Err(StoreError::Indeterminate { .. }) => return,
+            // The write that failed was the confirmation of the one before: once more.
+            Err(StoreError::Unavailable { .. }) => {}
+            other => panic!("expected a failed write, got {other:?}"),
+        }
+    }
+    panic!("the write that fails is never that of the record");
+}
+
+/// Holds a checkpoint in its last sync while the next write to the journal fails; the result of
+/// that, once a start has found everything else.
+async fn outlast_a_failed_write() -> Result<Put> {
     let disk = Held::at("run-stores");
     let options = || VolumeOptions { checkpoint_after: Duration::ZERO, ..VolumeOptions::default() };
     let store = VolumeStore::open_on(Arc::new(disk.clone()), &options()).expect("a store");
@@ -281,10 +295,6 @@ async fn a_checkpoint_that_outlasts_a_failed_write_leaves_the_journal_alone() {
     disk.disk.change_faults(|faults| faults.failed_write = Some(next));
     let outcome = store.put(&failed, body(2), Preconditions::none()).await;
     disk.set(Gate::Open);
-    // Where the write that failed was the confirmation of the one before, it is refused.
-    let is_refused = matches!(outcome, Err(StoreError::Unavailable { .. }));
-    let is_unknown = matches!(outcome, Err(StoreError::Indeterminate { .. }));
-    assert!(is_unknown || is_refused, "expected a failed write, got {outcome:?}");
     in_time("a shutdown", store.shutdown()).await;
     drop(store);
     // What was being written is lost, and what came after it would show that it is missing.
@@ -293,4 +303,5 @@ async fn a_checkpoint_that_outlasts_a_failed_write_leaves_the_journal_alone() {
     let read = store.get(&kept).await.expect("a read").map(|object| object.body.clone());
     assert_eq!(read, Some(body(1)), "what was acknowledged");
     assert_eq!(store.get(&failed).await.expect("a read"), None);
+    outcome
 }
