@@ -15,7 +15,8 @@ pub(super) const VERSION: u32 = 1;
 pub struct Contents {
     /// The version of the format.
     pub snapshot: u32,
-    /// Every write up to this one is in it, and none after.
+    /// Every write to a document or a namespace up to this one is in it, and none after; archives
+    /// are in it as they stood a moment later.
     pub sequence: u64,
     /// How many files it holds, those of the journal included.
     pub files: u64,

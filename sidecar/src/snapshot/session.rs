@@ -145,15 +145,15 @@ impl Session {
         }
     }
 
-    /// Makes sure that the journal was kept to the end.
+    /// Makes sure that the journal was kept until now, and lets it go.
     ///
     /// # Errors
     /// [`SessionError`].
-    pub fn end(mut self) -> Result<(), SessionError> {
+    pub fn end(mut self) -> Result<Source, SessionError> {
         match &mut self.journal {
-            Journal::Still(_) => Ok(()),
+            Journal::Still(_) => Ok(self.source),
             Journal::Kept(stream) => match ask(stream, Ask::End)? {
-                Answer::Ended => Ok(()),
+                Answer::Ended => Ok(self.source),
                 other => Err(unexpected(other)),
             },
         }

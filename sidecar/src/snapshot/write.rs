@@ -66,7 +66,9 @@ pub fn write(
         copy.journal(&mut session, span)?;
     }
     let format = session.source().format().map_err(|error| unreadable(FORMAT_FILE, error))?;
-    session.end()?;
+    // Archives are not in the journal, so it need not be kept while they are copied.
+    let source = session.end()?;
+    copy.archives(&source)?;
     let sequence = span.map_or(0, |span| span.up_to);
     copy.stream.finish(sequence, &format).map_err(SnapshotFailed::Write)
 }
@@ -79,6 +81,7 @@ struct Copy<'a, W: Write, O> {
 }
 
 impl<W: Write, O: Observer> Copy<'_, W, O> {
+    /// Everything but archives.
     fn tree(&mut self, session: &mut Session) -> Result<(), SnapshotFailed> {
         let mut left = self.list(session.source(), "")?;
         while let Some((path, kind)) = left.pop() {
@@ -86,16 +89,41 @@ impl<W: Write, O: Observer> Copy<'_, W, O> {
                 session.check()?;
             }
             match kind {
-                Kind::Directory => {
-                    self.stream.directory(&path).map_err(SnapshotFailed::Write)?;
-                    left.extend(self.list(session.source(), &path)?);
-                }
-                Kind::File | Kind::Other => {
-                    self.file(session.source(), &path)?;
-                }
+                Kind::Directory => left.extend(self.directory(session.source(), &path)?),
+                _ if Source::is_archive(&path) => {}
+                Kind::File | Kind::Other => drop(self.file(session.source(), &path)?),
             }
         }
         Ok(())
+    }
+
+    /// Archives, once the sequence is known that everything else is of: a document that is copied
+    /// speaks of none that was published before it and is not.
+    fn archives(&mut self, source: &Source) -> Result<(), SnapshotFailed> {
+        let mut left = self.list(source, "")?;
+        left.retain(|(path, _)| path == Source::ARCHIVES);
+        while let Some((path, kind)) = left.pop() {
+            self.looks();
+            match kind {
+                Kind::Directory => left.extend(self.directory(source, &path)?),
+                _ if Source::is_archive(&path) => drop(self.file(source, &path)?),
+                Kind::File | Kind::Other => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a directory of the copy, once; gives what stands in it, the last first.
+    fn directory(
+        &mut self,
+        source: &Source,
+        path: &str,
+    ) -> Result<Vec<(String, Kind)>, SnapshotFailed> {
+        let list = self.list(source, path)?;
+        if self.copied.add(path) {
+            self.stream.directory(path).map_err(SnapshotFailed::Write)?;
+        }
+        Ok(list)
     }
 
     /// What stands in a directory, the last first.
@@ -110,7 +138,9 @@ impl<W: Write, O: Observer> Copy<'_, W, O> {
         for (name, kind) in entries.into_iter().rev() {
             let path = below(name);
             if kind == Kind::Other || path.contains('\n') {
-                self.observer.skipped(&path);
+                if self.copied.add(&path) {
+                    self.observer.skipped(&path);
+                }
             } else {
                 list.push((path, kind));
             }
@@ -189,14 +219,15 @@ fn unreadable(path: &str, error: io::Error) -> SnapshotFailed {
 /// The journal's directory.
 const JOURNAL: &str = ".stowage/journal";
 
-/// Names that were copied, by their hashes: there may be millions. That two have the same would
+/// Names that were reached, by their hashes: there may be millions. That two have the same would
 /// only matter where one of them was missed.
 #[derive(Default)]
 struct Names(HashSet<u64>, RandomState);
 
 impl Names {
-    fn add(&mut self, path: &str) {
-        self.0.insert(self.1.hash_one(path));
+    /// Says whether it is new.
+    fn add(&mut self, path: &str) -> bool {
+        self.0.insert(self.1.hash_one(path))
     }
 
     fn has(&self, path: &str) -> bool {

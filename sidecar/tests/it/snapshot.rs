@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::harness::{ADMIN, eventually};
 use super::process::{Place, Process, sidecar};
-use super::raw::{Answer, PATIENCE, get, put};
+use super::raw::{Answer, PATIENCE, delete, get, put};
 
 /// More than a pipe holds, so that a snapshot stands still until somebody reads it.
 const LARGE: usize = 1 << 20;
@@ -241,6 +241,52 @@ async fn a_snapshot_under_load_is_restored_as_of_one_moment() {
         assert!(status.success(), "{log}");
     }
     assert_eq!(found[0], found[1], "tar gives the same as `restore`");
+}
+
+#[tokio::test]
+async fn every_archive_that_a_document_speaks_of_is_in_the_snapshot() {
+    let place = Place::new();
+    let process = place.start().await;
+    let address = process.address;
+    let archive = |build: &str| format!("/sites/a/artifacts/{build}");
+    let publish = async |build: &str, content: &str| {
+        let request = put(&archive(build), content);
+        let published =
+            request.header("Authorization", &format!("Bearer {ADMIN}")).send(address).await;
+        assert_eq!(published.status, 201, "{build}: {}", published.text());
+        published.etag()
+    };
+    let kept = publish("kept", "kept").await;
+    publish("replaced", "before").await;
+    publish("deleted", "deleted").await;
+    // The copy stands still behind the directory of archives.
+    std::fs::create_dir(place.path("data/sites/b")).expect("a directory");
+    std::fs::write(place.path("data/sites/b/large"), vec![b'x'; LARGE]).expect("a file");
+    let mut taken = snapshot(&place);
+    let begun = stands_still(&process, &mut taken, 1).await;
+    let new = publish("new", "new").await;
+    let replaced = publish("replaced", "after").await;
+    let deleted = delete(&archive("deleted"));
+    let deleted = deleted.header("Authorization", &format!("Bearer {ADMIN}")).send(address).await;
+    assert_eq!(deleted.status, 204, "{}", deleted.text());
+    write(address, "/run-stores/last", "\"new\"").await;
+    let (stream, output) = rest(taken, begun).await;
+    assert!(output.status.success(), "{}", said(&output));
+
+    let restored = Place::new();
+    let output = restore(&restored.path("data"), &stream).await;
+    assert!(output.status.success(), "{}", said(&output));
+    let process = restored.start().await;
+    let address = process.address;
+    assert_eq!(read(address, "/run-stores/last").await.text(), "\"new\"");
+    for (build, content, tag) in
+        [("kept", "kept", kept), ("replaced", "after", replaced), ("new", "new", new)]
+    {
+        let found = read(address, &archive(build)).await;
+        assert_eq!((found.status, found.text().as_str()), (200, content), "{build}");
+        assert_eq!(found.etag(), tag, "{build}");
+    }
+    assert_eq!(read(address, &archive("deleted")).await.status, 404);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What a snapshot is made of: the files of the tree, and the part of the journal that brings them
-//! to one sequence.
+//! to one sequence. Archives are copied after that, as they stand: they are not in the journal, and
+//! what was published before that sequence is there.
 //!
 //! The tree is copied file by file. Each is replaced by a rename, so each is whole; but one is
 //! older than another, and some are gone before they are reached. The journal has the rest: it is
@@ -25,7 +26,7 @@ use crate::journal::entry::{Change, Entry};
 use crate::journal::format::{RecordKind, SEGMENT_HEADER, Seed, SegmentHeader, append_record};
 use crate::journal::scan::{Damage, Reason, Replayed, Scanner, Tail};
 use crate::journal::segments;
-use crate::key::NAMESPACES;
+use crate::key::{ArchiveKey, NAMESPACES};
 
 /// A part of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,15 @@ pub struct TreeFile {
 }
 
 impl Source {
+    /// The directory that archives stand below.
+    pub const ARCHIVES: &str = "sites";
+
+    /// Whether that is the path of an archive. The journal knows nothing of them.
+    #[must_use]
+    pub fn is_archive(path: &str) -> bool {
+        ArchiveKey::from_path(path).is_some()
+    }
+
     /// The directory of a store that is open, and of which a [`Pin`](super::Pin) is held.
     ///
     /// # Errors
