@@ -98,6 +98,13 @@ pub(crate) async fn serve(
         if is_last {
             make(trouble, &disk, random);
         }
+        if random.usize(..4) == 0 {
+            // As for a snapshot: no segment is freed meanwhile, and many at once afterwards. Where
+            // there is trouble already, there is no pin.
+            let pin = store.pin();
+            clients::run(&store, &log, random, extent).await;
+            drop(pin);
+        }
         clients::run(&store, &log, random, extent).await;
         if is_last && trouble == Trouble::NoRoom {
             disk.change_faults(|faults| faults.room_bytes = None);
