@@ -37,7 +37,8 @@ pub(super) struct Due {
 /// What stands ready under a temporary name.
 struct Staged {
     temporary: String,
-    file: Box<dyn DiskFile>,
+    /// Open where it is synced by itself.
+    file: Option<Box<dyn DiskFile>>,
     due: Due,
 }
 
@@ -106,10 +107,17 @@ impl<'a> Saver<'a> {
 
     /// Writes each that fits to a temporary file, durably.
     fn stage_all(&mut self, written: Vec<Due>) -> Result<Vec<Staged>> {
-        let mut staged = Vec::with_capacity(written.len());
+        let mut staged: Vec<Staged> = Vec::with_capacity(written.len());
         for due in written {
             match self.stage(due) {
-                Ok(one) => staged.push(one),
+                Ok(one) if staged.len() < FILES_SYNCED_EACH => staged.push(one),
+                // They are synced all together, and a process may open few files only.
+                Ok(one) => {
+                    if staged.len() == FILES_SYNCED_EACH {
+                        staged.iter_mut().for_each(|one| one.file = None);
+                    }
+                    staged.push(Staged { file: None, ..one });
+                }
                 Err(StoreError::OutOfSpace) => {}
                 Err(error) => return Err(error),
             }
@@ -117,7 +125,7 @@ impl<'a> Saver<'a> {
         if staged.len() > FILES_SYNCED_EACH {
             self.disk.sync_everything()?;
         } else {
-            for Staged { file, .. } in &staged {
+            for file in staged.iter().filter_map(|one| one.file.as_ref()) {
                 file.sync()?;
             }
         }
@@ -149,7 +157,7 @@ impl<'a> Saver<'a> {
             }
             written => written?,
         };
-        Ok(Staged { temporary, file, due })
+        Ok(Staged { temporary, file: Some(file), due })
     }
 
     /// A directory takes a file's place where the file system has no other.
