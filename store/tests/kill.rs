@@ -80,7 +80,8 @@ impl Known {
     /// Compares with what stands in the directory. Of each writer's one write may have been
     /// under way: `next` after what it had acknowledged. It becomes known, if it was applied.
     fn check(&mut self, directory: &Path, first: u64) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         runtime.block_on(async {
             let store = VolumeStore::open(directory, &VolumeOptions::default());
             let store = store.expect("the killed process holds no lock, and what it left opens");

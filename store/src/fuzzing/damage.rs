@@ -26,7 +26,9 @@ const FLIPS_MAX: u8 = 3;
 pub fn damaged_journal(data: &[u8]) {
     let mut input = Input(data);
     let disk = MemoryDisk::new();
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else { return };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else {
+        return;
+    };
     let is_kept_out = input.byte() & 1 == 0;
     let (left, states) = runtime.block_on(write(&disk, &mut input, is_kept_out));
     let damages = damage(&left, &mut input);

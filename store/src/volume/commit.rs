@@ -183,6 +183,9 @@ fn commit(engine: &Engine, sequence: u64, record: Record, entry: Option<Entry>) 
     engine.cache.insert(&path, entry.clone());
     let slot = state.slots.get_mut(&path)?;
     slot.committed_at = Some(sequence);
+    if let Some(contention) = &mut slot.contention {
+        contention.committed();
+    }
     Some(std::mem::replace(&mut slot.committed, entry))
 }
 

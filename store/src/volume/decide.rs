@@ -284,6 +284,9 @@ impl Engine {
                 Attempt::Decided(result, answered) => {
                     let lost = |_| Err(StoreError::Indeterminate { reason: DEFECT.into() });
                     answered.await.unwrap_or_else(lost)?;
+                    if matches!(result, Err(StoreError::PreconditionFailed { .. })) {
+                        self.in_turn(&path).await;
+                    }
                     return result;
                 }
                 Attempt::Unknown => loaded = Some(self.load(&path).await?),
@@ -295,6 +298,18 @@ impl Engine {
                     Some(_) => room.await,
                 },
             }
+        }
+    }
+
+    /// Waits, where many have lost a race at a path.
+    async fn in_turn(&self, path: &str) {
+        let place = {
+            let mut state = self.lock();
+            let slot = state.slots.get_mut(path);
+            slot.and_then(|slot| slot.contention.get_or_insert_default().join())
+        };
+        if let Some(place) = place {
+            place.turn().await;
         }
     }
 

@@ -47,6 +47,7 @@ mod archive;
 mod cache;
 mod checkpoint;
 mod commit;
+mod contention;
 mod decide;
 mod engine;
 #[cfg(any(test, fuzzing))]

@@ -275,6 +275,7 @@ fn begin(
         oldest: found.oldest,
         since: now,
         pinned: found.bytes,
+        contention: None,
     };
     let pinned = unsaved.values().map(|found| found.bytes).sum();
     Ok(State {

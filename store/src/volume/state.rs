@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::VolumeOptions;
 use super::cache::Entry;
+use super::contention::Contention;
 use super::pin::Pins;
 use crate::Result;
 use crate::journal::entry::Entry as Record;
@@ -55,6 +56,8 @@ pub(super) struct Slot {
     pub(super) since: Instant,
     /// The memory that it holds on to, roughly, in bytes.
     pub(super) pinned: u64,
+    /// Who lost a race here; boxed, since few paths have any.
+    pub(super) contention: Option<Box<Contention>>,
 }
 
 /// A segment whose records are not all known to be in the tree, or the current one.
@@ -250,6 +253,7 @@ impl State {
             oldest: sequence,
             since: Instant::now(),
             pinned: 0,
+            contention: None,
         });
         // Of a document the last content is held, of a namespace what each patch brought.
         let pinned = match next {
