@@ -39,6 +39,7 @@ fn volume_in_a_hurry() -> Backend {
         cache_bytes: 8 << 10,
         dirty_bytes: 4 << 10,
         checkpoint_after,
+        lone_sync_max: std::time::Duration::MAX,
         ..VolumeOptions::default()
     })
 }

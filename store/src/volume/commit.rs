@@ -1,4 +1,4 @@
-//! The one thread that writes the journal. It takes everything that waits, writes it in one
+//! The thread that writes the journal (beside [`lone`](super::lone) writes). It takes everything that waits, writes it in one
 //! piece, syncs once, and answers all.
 //!
 //! Those who were just answered are likely to write again, and a sync costs much the same for one
@@ -23,7 +23,8 @@ const BUFFER_KEPT: usize = 4 << 20;
 const PATIENCE_MAX: Duration = Duration::from_millis(1);
 
 /// The end of what is durable in the journal, until a confirmation stands there.
-struct Unconfirmed {
+#[derive(Debug)]
+pub(super) struct Unconfirmed {
     segment: Arc<Segment>,
     offset: u64,
     next: u64,
@@ -40,21 +41,14 @@ struct Pace {
 /// Works until the store is closed or has failed.
 pub(super) fn run(engine: &Engine) {
     let mut buffer = Vec::new();
-    let mut unconfirmed = None;
     let mut pace = Pace { enough: 1, patience: Duration::ZERO };
-    while let Some(items) = next(engine, &mut unconfirmed, &pace) {
-        let (begun, under_way) = (Instant::now(), items.len());
-        match write(&items, &mut buffer) {
-            Ok(tail) => {
-                unconfirmed = tail.or(unconfirmed);
-                pace.patience = begun.elapsed().min(PATIENCE_MAX);
-                let waiting = complete(engine, items);
-                pace.enough = (under_way + waiting).div_ceil(2);
-            }
-            Err(error) => {
-                engine.fail_io("syncing the journal", &error);
-                refuse(engine, items, true);
-            }
+    while let Some(items) = next(engine, &pace) {
+        let under_way = items.len();
+        let (tail, waiting) = batch(engine, items, &mut buffer);
+        pace.patience = engine.last_sync().min(PATIENCE_MAX);
+        pace.enough = (under_way + waiting).div_ceil(2);
+        if tail.is_some() {
+            engine.lock().unconfirmed = tail;
         }
         buffer.clear();
         buffer.shrink_to(BUFFER_KEPT);
@@ -63,6 +57,27 @@ pub(super) fn run(engine: &Engine) {
     state.commits_ended = true;
     drop(state);
     engine.checkpoint.notify_all();
+}
+
+/// Writes and syncs a batch, makes it visible, and answers; or fails the store, and refuses. Says
+/// where the journal ends by then, where something was written, and how many items wait.
+pub(super) fn batch(
+    engine: &Engine,
+    items: Vec<Item>,
+    buffer: &mut Vec<u8>,
+) -> (Option<Unconfirmed>, usize) {
+    let begun = Instant::now();
+    match write(&items, buffer) {
+        Ok(tail) => {
+            engine.has_synced(begun.elapsed());
+            (tail, complete(engine, items))
+        }
+        Err(error) => {
+            engine.fail_io("syncing the journal", &error);
+            refuse(engine, items, true);
+            (None, 0)
+        }
+    }
 }
 
 /// Writes what is queued after the thread has ended: the last word of the checkpoint thread. The
@@ -75,10 +90,16 @@ pub(super) fn finish(engine: &Engine) -> std::io::Result<()> {
 }
 
 /// Waits for work; `None` once there will be none.
-fn next(engine: &Engine, unconfirmed: &mut Option<Unconfirmed>, pace: &Pace) -> Option<Vec<Item>> {
+fn next(engine: &Engine, pace: &Pace) -> Option<Vec<Item>> {
     let deadline = Instant::now() + pace.patience;
     let mut state = engine.lock();
     loop {
+        if state.is_claimed {
+            state = engine.wait(&engine.work, state);
+            continue;
+        }
+        // From here on nobody claims the queue, until this waits.
+        state.wake_commits_at = None;
         if engine.has_failed() {
             let items = std::mem::take(&mut state.queue);
             state.is_closed = true;
@@ -95,10 +116,9 @@ fn next(engine: &Engine, unconfirmed: &mut Option<Unconfirmed>, pace: &Pace) -> 
             state.wake_commits_at = Some(pace.enough);
             let waited = engine.work.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            state.wake_commits_at = None;
             continue;
         }
-        if let Some(tail) = unconfirmed.take() {
+        if let Some(tail) = state.unconfirmed.take() {
             drop(state);
             confirm(engine, &tail);
             state = engine.lock();
@@ -109,7 +129,6 @@ fn next(engine: &Engine, unconfirmed: &mut Option<Unconfirmed>, pace: &Pace) -> 
         }
         state.wake_commits_at = Some(1);
         state = engine.wait(&engine.work, state);
-        state.wake_commits_at = None;
     }
 }
 
@@ -213,7 +232,7 @@ fn refuse(engine: &Engine, items: Vec<Item>, is_written: bool) {
 }
 
 /// Says behind the last batch that it is durable; a batch that comes next overwrites it.
-fn confirm(engine: &Engine, tail: &Unconfirmed) {
+pub(super) fn confirm(engine: &Engine, tail: &Unconfirmed) {
     let mut mark = Vec::new();
     let sequence = (tail.next, tail.next);
     append_record(&mut mark, tail.segment.seed, RecordKind::Confirmation, sequence, |_| {});

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::cache::Entry;
 use super::engine::{DEFECT, Engine};
+use super::lone;
 use super::read::Loaded;
 use super::state::{Purpose, Refusals, State};
 use super::tree::FILE_BYTES_MAX;
@@ -233,10 +234,11 @@ impl Engine {
         let (answer, answered) = oneshot::channel();
         match state.accept(path, current, next, record, purpose, answer) {
             Ok(()) => {
-                self.wake_commits(state);
                 if state.wants_segment(&self.options) {
                     self.allocate.notify_one();
                 }
+                lone::claim(self, state);
+                self.wake_commits(state);
                 Attempt::Decided(Ok(result), answered)
             }
             Err(no_room) => {
@@ -334,7 +336,12 @@ impl Engine {
             Some(entry) => decision(&mut state, path, &entry),
             None => Attempt::Unknown,
         };
-        Ok((attempt, state.refusals))
+        let (refusals, claim) = (state.refusals, state.claim.take());
+        drop(state);
+        if let Some(claim) = claim {
+            claim.commit(self);
+        }
+        Ok((attempt, refusals))
     }
 }
 

@@ -1,7 +1,9 @@
 //! What the threads and the callers of a volume share.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot, watch};
 
@@ -69,6 +71,8 @@ pub(super) struct Engine {
     pub(super) names: Names,
     /// Who works on archives.
     pub(super) turns: Turns,
+    /// How long the last batch took to be written and synced, in nanoseconds.
+    last_sync: AtomicU64,
 }
 
 impl Engine {
@@ -92,7 +96,19 @@ impl Engine {
             allocate: Condvar::new(),
             room: Notify::new(),
             turns: Turns::default(),
+            last_sync: AtomicU64::new(u64::MAX),
         }
+    }
+
+    /// How long the last batch took to be written and synced; very long, where there was none.
+    pub(super) fn last_sync(&self) -> Duration {
+        Duration::from_nanos(self.last_sync.load(Ordering::Relaxed))
+    }
+
+    /// A batch was written and synced.
+    pub(super) fn has_synced(&self, within: Duration) {
+        let nanoseconds = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX);
+        self.last_sync.store(nanoseconds, Ordering::Relaxed);
     }
 
     /// The state. Where a panic left it half changed, the store fails for good.

@@ -54,6 +54,7 @@ mod engine;
 pub(crate) mod fuzzing;
 mod inspect;
 mod lock;
+mod lone;
 mod names;
 mod namespace_file;
 mod open;
@@ -115,6 +116,10 @@ pub struct VolumeOptions {
     /// The length of the pieces in which an archive is written, in bytes. An upload holds two of
     /// them in memory.
     pub archive_piece_bytes: usize,
+    /// A write that comes alone blocks its caller until it is synced, where the last sync took no
+    /// longer than this: the shortest way, where the caller's runtime has other threads. Zero for
+    /// never.
+    pub lone_sync_max: Duration,
 }
 
 impl Default for VolumeOptions {
@@ -128,6 +133,7 @@ impl Default for VolumeOptions {
             room_bytes: 256 << 20,
             checkpoint_after: Duration::from_secs(1),
             archive_piece_bytes: 1 << 20,
+            lone_sync_max: Duration::ZERO,
         }
     }
 }

@@ -9,7 +9,9 @@ use tokio::sync::oneshot;
 
 use super::VolumeOptions;
 use super::cache::Entry;
+use super::commit::Unconfirmed;
 use super::contention::Contention;
+use super::lone::Claim;
 use super::pin::Pins;
 use crate::Result;
 use crate::journal::entry::Entry as Record;
@@ -226,6 +228,12 @@ pub(super) struct State {
     pub(super) checkpoint_now: bool,
     /// The length of the queue at which the commit thread is to be woken, where it waits.
     pub(super) wake_commits_at: Option<usize>,
+    /// Where the journal ends, until a confirmation stands there.
+    pub(super) unconfirmed: Option<Unconfirmed>,
+    /// Whether a caller commits what is queued, see [`lone`](super::lone).
+    pub(super) is_claimed: bool,
+    /// For who holds the lock.
+    pub(super) claim: Option<Claim>,
     /// Whether the checkpoint thread waits for a commit.
     pub(super) checkpointer_is_idle: bool,
     pub(super) is_closed: bool,

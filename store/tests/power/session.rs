@@ -26,6 +26,7 @@ pub(crate) fn options(random: &mut Rng) -> VolumeOptions {
         dirty_bytes: [2 << 10, 16 << 10, 1 << 20][random.usize(..3)],
         checkpoint_after: Duration::from_millis([0, 1, 1_000][random.usize(..3)]),
         archive_piece_bytes: [64, 1_000, 1 << 20][random.usize(..3)],
+        lone_sync_max: [Duration::ZERO, Duration::MAX][random.usize(..2)],
         ..VolumeOptions::default()
     }
 }
