@@ -176,8 +176,13 @@ impl Engine {
                 Ok(next) => Arc::new(next),
                 Err(error) => return self.unchanged(state, path, Err(error)),
             };
-            let shrinks = next.snapshot_bytes() < current.snapshot_bytes() || next.is_empty();
-            let purpose = if shrinks { Purpose::Freeing } else { Purpose::Growing };
+            let purpose = match () {
+                () if next.is_empty() && !current.is_empty() => Purpose::Freeing,
+                () if next.is_empty() || next.snapshot_bytes() < current.snapshot_bytes() => {
+                    Purpose::Shrinking
+                }
+                () => Purpose::Growing,
+            };
             let change =
                 Written::Patch { version: next.version(), operations: patch.operations.clone() };
             let patched = Patched { namespace: Arc::clone(&next), created: current.version() == 0 };
@@ -225,7 +230,14 @@ impl Engine {
         purpose: Purpose,
         result: T,
     ) -> Attempt<T> {
-        if purpose == Purpose::Growing && state.pinned > self.options.dirty_bytes {
+        // Deletes come into the tree whatever the room there; as long as there are some, what makes
+        // room may wait for that as well.
+        let held_max = match purpose {
+            Purpose::Growing => self.options.dirty_bytes,
+            _ if state.deletes > 0 => self.options.dirty_bytes.saturating_mul(2),
+            _ => u64::MAX,
+        };
+        if state.pinned > held_max {
             state.checkpoint_now = true;
             self.checkpoint.notify_one();
             return Attempt::NoRoom(purpose);

@@ -278,6 +278,8 @@ fn begin(
         contention: None,
     };
     let pinned = unsaved.values().map(|found| found.bytes).sum();
+    let is_delete = |found: &&Unsaved| matches!(found.entry, super::Entry::Document(None));
+    let deletes = unsaved.values().filter(is_delete).count();
     Ok(State {
         checkpoint_now: !unsaved.is_empty(),
         slots: unsaved.into_iter().map(|(path, found)| (path, slot(found))).collect(),
@@ -294,6 +296,7 @@ fn begin(
         clock,
         loads: HashMap::new(),
         pinned,
+        deletes,
         durable: next_sequence - 1,
         saved: 0,
         told,

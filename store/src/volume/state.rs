@@ -89,6 +89,10 @@ pub(super) struct Layout {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     Growing,
+    /// It makes a namespace smaller. That frees room only once there is some for all of the
+    /// namespace beside its file, so it must not use up what frees room at once.
+    Shrinking,
+    /// It removes a document or empties a namespace.
     Freeing,
 }
 
@@ -97,7 +101,7 @@ pub(super) enum Purpose {
 pub(super) struct Refusals {
     /// For anything.
     pub(super) all: u64,
-    /// For what grows alone.
+    /// For what grows, or only shrinks.
     pub(super) growing: u64,
 }
 
@@ -105,7 +109,7 @@ impl Refusals {
     /// Those that matter to a write.
     pub(super) fn of(self, purpose: Purpose) -> u64 {
         match purpose {
-            Purpose::Growing => self.all + self.growing,
+            Purpose::Growing | Purpose::Shrinking => self.all + self.growing,
             Purpose::Freeing => self.all,
         }
     }
@@ -125,8 +129,12 @@ impl Layout {
         let bytes = record_bytes(record.payload_bytes());
         // Behind each batch there is room for a confirmation.
         let needed = bytes + RECORD_HEADER as u64;
-        let reserve =
-            |is_last: bool| if is_last && purpose == Purpose::Growing { self.reserve } else { 0 };
+        let kept = match purpose {
+            Purpose::Growing => self.reserve,
+            Purpose::Shrinking => self.reserve / 2,
+            Purpose::Freeing => 0,
+        };
+        let reserve = |is_last: bool| if is_last { kept } else { 0 };
         if self.offset + needed + reserve(self.spares.is_empty()) > self.current.capacity {
             let fits = |(index, spare): (usize, &Arc<Segment>)| {
                 let is_last = index + 1 == self.spares.len();
@@ -200,6 +208,8 @@ pub(super) struct State {
     pub(super) loads: HashMap<Arc<str>, Load>,
     /// The sum over the slots.
     pub(super) pinned: u64,
+    /// How many slots are those of deleted documents.
+    pub(super) deletes: usize,
     /// The last record that is durable.
     pub(super) durable: u64,
     /// The last record up to which everything is in the tree, as the journal says it.
@@ -240,6 +250,10 @@ pub(super) struct State {
     pub(super) commits_ended: bool,
 }
 
+fn is_delete(entry: &Entry) -> bool {
+    matches!(entry, Entry::Document(None))
+}
+
 impl State {
     /// Takes a decided change: `next` is to stand at the path.
     pub(super) fn accept(
@@ -270,6 +284,9 @@ impl State {
         };
         self.pinned = self.pinned - slot.pinned + pinned;
         slot.pinned = pinned;
+        // A new slot has what stands in the tree yet.
+        let was_delete = slot.decided_at != sequence && is_delete(&slot.decided);
+        self.deletes = self.deletes + usize::from(is_delete(&next)) - usize::from(was_delete);
         slot.decided = next.clone();
         slot.decided_at = sequence;
         let entry = Some(next);
@@ -287,6 +304,7 @@ impl State {
         }
         if slot.decided_at == sequence {
             self.pinned -= slot.pinned;
+            self.deletes -= usize::from(is_delete(&slot.decided));
             self.slots.remove(path);
             return;
         }

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use stowage_store::volume::GivenUp;
 use stowage_store::{
-    ArchiveKey, Key, Name, NameKind, Preconditions, Store, StoreError, VolumeOptions, VolumeStore,
+    ArchiveKey, Key, MemberKey, Name, NameKind, Operation, Patch, Preconditions, Store, StoreError,
+    VolumeOptions, VolumeStore,
 };
 
 use crate::clients::in_time;
 use crate::cuts::is_long;
 use crate::disk::{SimDisk, Survival};
+use crate::keys::{namespace, set};
 use crate::session::{open, options, temporary_files};
 
 const BLOCK: usize = 4_096;
@@ -143,6 +145,67 @@ fn a_full_disk_refuses_writes_and_nothing_else_and_works_again_with_room() {
     for blocks in first..first + sizes {
         runtime
             .block_on(full_disk(blocks, seed + blocks as u64))
+            .unwrap_or_else(|what| panic!("{blocks} blocks, seed {seed}: {what}"));
+    }
+}
+
+/// The members of a namespace go one by one on a disk that has no room for a copy of it, until that
+/// is refused; documents can be deleted all the same, and then everything goes on.
+async fn full_of_a_namespace(blocks: usize, seed: u64) -> Result<(), String> {
+    const MEMBERS: usize = 3_000;
+
+    let disk = SimDisk::new();
+    disk.change_faults(|faults| faults.room_bytes = Some(blocks * BLOCK));
+    let random = &mut fastrand::Rng::with_seed(seed);
+    let store = open(disk.clone(), &options(random)).map_err(|error| error.to_string())?;
+    let key = namespace("large");
+    let patch = async |operations: Vec<Operation>| {
+        let preconditions = Preconditions::none();
+        let patch = Patch { preconditions, operations, max_bytes: None, max_keys: None };
+        in_time("a patch", store.patch(&key, patch)).await
+    };
+    let member = |number: usize| format!("{number:04}");
+    let value = format!("\"{}\"", "v".repeat(60));
+    for first in (0..MEMBERS).step_by(100) {
+        let some = (first..first + 100).map(|number| set(&member(number), &value)).collect();
+        patch(some).await.map_err(|error| error.to_string())?;
+    }
+    let saved = async {
+        while !disk.files().iter().any(|path| path == key.as_str()) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    in_time("the namespace in the tree", saved).await;
+    let mut accepted = Accepted::new();
+    fill(&store, &mut accepted).await?;
+    let mut removed = 0;
+    while removed < MEMBERS {
+        let key = MemberKey::new(&member(removed)).map_err(|error| error.to_string())?;
+        match patch(vec![Operation::Delete { key }]).await {
+            Ok(_) => removed += 1,
+            Err(StoreError::OutOfSpace) => break,
+            Err(error) => return Err(format!("member {removed}: {error}")),
+        }
+    }
+    let documents = accepted.len();
+    while !accepted.is_empty() {
+        let deleted = delete_one(&store, &mut accepted).await;
+        deleted.map_err(|what| {
+            format!("{what}; {removed} members and {} of {documents} are gone", accepted.len())
+        })?;
+    }
+    make_room(&store, &mut accepted).await?;
+    patch(vec![Operation::Clear]).await.map(drop).map_err(|error| format!("a clear: {error}"))
+}
+
+#[test]
+fn a_namespace_that_gets_smaller_takes_no_room_that_a_delete_needs() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let seed = u64::from(fastrand::u32(..));
+    for blocks in [250, 300, 350] {
+        runtime
+            .block_on(full_of_a_namespace(blocks, seed))
             .unwrap_or_else(|what| panic!("{blocks} blocks, seed {seed}: {what}"));
     }
 }

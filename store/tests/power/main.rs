@@ -4,6 +4,9 @@
 
 #[path = "../support/contracts.rs"]
 mod contracts;
+#[path = "../support/keys.rs"]
+#[expect(dead_code, reason = "others use the rest")]
+mod keys;
 #[path = "../support/linearizability.rs"]
 mod linearizability;
 
