@@ -70,6 +70,12 @@ impl StoreError {
     }
 }
 
+/// Whether the process, or the machine, may open no more files now. It passes.
+pub(crate) fn is_out_of_files(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE].iter().any(|it| error.raw_os_error() == Some(it.raw_os_error()))
+}
+
 /// What a quota counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quota {

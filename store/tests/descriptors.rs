@@ -4,14 +4,14 @@
 #[expect(dead_code, reason = "others use the rest")]
 mod keys;
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use stowage_store::{Preconditions, Store, VolumeOptions, VolumeStore};
+use stowage_store::{Preconditions, Store, StoreError, VolumeOptions, VolumeStore};
 use tempfile::TempDir;
 
 use keys::document;
@@ -53,6 +53,41 @@ async fn has_all(store: &VolumeStore) {
     }
 }
 
+/// While others hold all that the process may open, writes to what is in memory are taken; they come
+/// into the tree once files can be opened again.
+async fn goes_on_without_descriptors(path: &Path) {
+    let options = VolumeOptions {
+        checkpoint_after: Duration::from_millis(1),
+        segment_bytes: 1,
+        ..VolumeOptions::default()
+    };
+    let store = VolumeStore::open(path, &options).unwrap_or_else(|error| panic!("{error}"));
+    let key = |number: usize| document(&number.to_string());
+    let put = async |number: usize| {
+        let key = key(number);
+        let put = store.put(&key, vec![b'2'; 300].into(), Preconditions::none());
+        let put = tokio::time::timeout(Duration::from_secs(60), put).await.expect("in time");
+        put.unwrap_or_else(|error| panic!("write {number}: {error}"));
+    };
+    put(0).await;
+    let held: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    for _ in 0..40 {
+        put(0).await;
+    }
+    // What is not in memory cannot be looked up.
+    let unknown = store.put(&key(1), vec![b'2'; 300].into(), Preconditions::none()).await;
+    assert!(matches!(unknown, Err(StoreError::Io(_))), "{unknown:?}");
+    drop(held);
+    // More than the segments that were ready take.
+    for number in 1..400 {
+        put(number).await;
+    }
+    store.shutdown().await;
+    drop(store);
+    let files = fs::read_dir(path.join("run-stores")).expect("a directory").count();
+    assert_eq!(files, 400, "files in the tree after the end");
+}
+
 #[tokio::test]
 async fn more_documents_come_into_the_tree_than_a_process_may_open() {
     let limit = Rlimit { current: Some(OPEN_FILES), ..getrlimit(Resource::Nofile) };
@@ -76,6 +111,8 @@ async fn more_documents_come_into_the_tree_than_a_process_may_open() {
     drop(store);
     let files = fs::read_dir(served.join("run-stores")).expect("a directory").count();
     assert_eq!(files, DOCUMENTS, "files in the tree after the end");
+
+    goes_on_without_descriptors(&directory.path().join("starved")).await;
 
     // With little memory a start brings them into the tree on the way, hundreds at a time.
     let store = open(&killed, 1 << 20);

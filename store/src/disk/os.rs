@@ -13,6 +13,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{Access, Disk, DiskFile, Kind, Metadata, split};
+use crate::error::is_out_of_files;
 
 /// Closed to other users, as the documents are: a store's readers are those who hold its tokens.
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -154,7 +155,11 @@ impl Disk for OsDisk {
     }
 
     fn sync_directory(&self, path: &str) -> io::Result<()> {
-        Ok(rustix::fs::fsync(self.directory(path)?)?)
+        match self.directory(path) {
+            // The root is open.
+            Err(error) if is_out_of_files(&error) => self.sync_everything(),
+            directory => Ok(rustix::fs::fsync(directory?)?),
+        }
     }
 
     fn sync_everything(&self) -> io::Result<()> {

@@ -8,6 +8,7 @@ use super::engine::Engine;
 use super::pin::GivenUp;
 use super::state::State;
 use crate::StoreError;
+use crate::error::is_out_of_files;
 use crate::journal::format::SegmentHeader;
 use crate::journal::segments;
 
@@ -85,6 +86,11 @@ fn work(engine: &Engine, job: Job) -> io::Result<()> {
                 }
                 state.wanted = state.wanted_freeing;
             }
+            StoreError::Io(error) if is_out_of_files(&error) => {
+                let waited = engine.allocate.wait_timeout(state, LOOK_AGAIN);
+                drop(waited.unwrap_or_else(PoisonError::into_inner));
+                return Ok(());
+            }
             StoreError::Io(error) => return Err(error),
             other => return Err(io::Error::other(other)),
         },
@@ -129,7 +135,10 @@ fn job(engine: &Engine, state: &mut MutexGuard<'_, State>) -> Option<Job> {
     let is_common = capacity == options.segment_bytes;
     // One more than the current segment there may always be, however long that is.
     let is_last = state.layout.live.len() == 1 && state.layout.spares.is_empty();
-    if is_common && !is_last && state.layout.bytes() + capacity > options.journal_bytes {
+    let is_long = state.layout.bytes() + capacity > options.journal_bytes;
+    // The tree has left room for one more, with which deletes make room for it.
+    let may_be_longer = state.is_stuck && state.wanted_freeing.is_some();
+    if is_common && !is_last && is_long && !may_be_longer {
         // The tree has to come first.
         state.checkpoint_now = true;
         engine.checkpoint.notify_one();

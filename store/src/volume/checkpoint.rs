@@ -116,11 +116,11 @@ impl Checkpointer<'_> {
         state.rounds += 1;
         // Unless the next round makes room: what was deleted meanwhile is not in this one.
         let makes_room = |slot: &Slot| matches!(slot.decided, Entry::Document(None));
-        if !all_fit
+        state.is_stuck = !all_fit
             && !state.pins.give_up(GivenUp::NoRoom)
             && saved.is_empty()
-            && !state.slots.values().any(makes_room)
-        {
+            && !state.slots.values().any(makes_room);
+        if state.is_stuck {
             state.refusals.growing += 1;
         }
         drop(state);

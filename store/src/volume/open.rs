@@ -310,6 +310,7 @@ fn begin(
         rounds: 0,
         rounds_begun: 0,
         wake_commits_at: None,
+        is_stuck: false,
         unconfirmed: None,
         is_claimed: false,
         claim: None,

@@ -14,6 +14,7 @@ use super::namespace_file;
 use super::stage::Stage;
 use super::tree::not_a_directory;
 use crate::disk::{Access, Disk, DiskFile, split};
+use crate::error::is_out_of_files;
 use crate::revision::Revision;
 use crate::{Result, StoreError};
 
@@ -65,7 +66,8 @@ impl<'a> Saver<'a> {
         Self { disk, stage, names, room_bytes, known: BTreeSet::new() }
     }
 
-    /// Brings these into the tree, durably; gives those that fitted.
+    /// Brings these into the tree, durably; gives those that fitted, and for which files could be
+    /// opened.
     ///
     /// # Errors
     /// As the disk says, but that it is full.
@@ -73,35 +75,41 @@ impl<'a> Saver<'a> {
         let (removed, written): (Vec<Due>, Vec<Due>) =
             due.into_iter().partition(|due| matches!(due.entry, Entry::Document(None)));
         let mut directories = BTreeSet::new();
+        let mut saved = Vec::with_capacity(removed.len() + written.len());
         // First, because it makes room.
-        for due in &removed {
-            self.remove(&due.path, &mut directories)?;
-        }
-        let staged = self.stage_all(written)?;
-        let mut saved = removed;
-        for chunk in staged.chunks(RENAMES) {
-            let names = self.names.change();
-            for Staged { temporary, due, .. } in chunk {
-                self.disk.rename(temporary, &due.path).map_err(|error| at(&due.path, error))?;
-                names.made(&due.path);
-                directories.insert(split(&due.path).0.to_owned());
+        for due in removed {
+            if self.remove(&due.path, &mut directories)? {
+                saved.push(due);
             }
         }
-        saved.extend(staged.into_iter().map(|staged| staged.due));
+        let mut staged = self.stage_all(written)?.into_iter();
+        while staged.len() > 0 {
+            let names = self.names.change();
+            for Staged { temporary, due, .. } in staged.by_ref().take(RENAMES) {
+                if is_done(self.disk.rename(&temporary, &due.path), &due.path)? {
+                    names.made(&due.path);
+                    directories.insert(split(&due.path).0.to_owned());
+                    saved.push(due);
+                }
+            }
+        }
         self.sync_directories(&directories)?;
         Ok(saved)
     }
 
-    fn remove(&self, path: &str, directories: &mut BTreeSet<String>) -> Result<()> {
+    /// Says whether there is nothing by now.
+    fn remove(&self, path: &str, directories: &mut BTreeSet<String>) -> Result<bool> {
         let names = self.names.change();
         match self.disk.remove(path) {
-            Ok(()) => {
-                names.removed(path);
-                directories.insert(split(path).0.to_owned());
-                Ok(())
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            removed => {
+                let is_removed = is_done(removed, path)?;
+                if is_removed {
+                    names.removed(path);
+                    directories.insert(split(path).0.to_owned());
+                }
+                Ok(is_removed)
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(at(path, error)),
         }
     }
 
@@ -119,6 +127,7 @@ impl<'a> Saver<'a> {
                     staged.push(Staged { file: None, ..one });
                 }
                 Err(StoreError::OutOfSpace) => {}
+                Err(StoreError::Io(error)) if is_out_of_files(&error) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -184,6 +193,16 @@ impl<'a> Saver<'a> {
             return self.disk.sync_everything();
         }
         directories.iter().try_for_each(|directory| self.disk.sync_directory(directory))
+    }
+}
+
+/// Where the process may open no more files now, it is not: the journal has it, and the next round
+/// tries again.
+fn is_done(result: io::Result<()>, path: &str) -> Result<bool> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(error) if is_out_of_files(&error) => Ok(false),
+        Err(error) => Err(at(path, error)),
     }
 }
 

@@ -234,6 +234,8 @@ pub(super) struct State {
     /// How often the tree was brought up to date, and how often that was begun.
     pub(super) rounds: u64,
     pub(super) rounds_begun: u64,
+    /// Whether the last of them found no room for anything.
+    pub(super) is_stuck: bool,
     /// Whether the tree is to be brought up to date now.
     pub(super) checkpoint_now: bool,
     /// The length of the queue at which the commit thread is to be woken, where it waits.
