@@ -41,6 +41,16 @@ async fn a_directory_in_use_is_refused_until_its_store_is_closed() {
 }
 
 #[tokio::test]
+async fn a_directory_in_use_is_refused_also_where_its_lock_file_was_removed() {
+    let (directory, store) = new_store();
+    fs::remove_file(directory.path().join(".stowage/lock")).expect("the lock file");
+    let error = open(directory.path()).expect_err("a second store");
+    assert!(matches!(error, OpenError::InUse { pid: None, .. }), "{error:?}");
+    drop(store);
+    open(directory.path()).expect("the lock is free once a store is dropped");
+}
+
+#[tokio::test]
 async fn a_lock_file_without_a_process_is_no_lock() {
     let (directory, store) = new_store();
     drop(store);
