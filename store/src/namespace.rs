@@ -10,6 +10,10 @@ use crate::{EntityTag, Patch, Quota, Result, StoreError, Verdict};
 /// The longest key of a member, in bytes.
 pub const MEMBER_KEY_BYTES_MAX: usize = 256;
 
+/// The highest version. No namespace gets there one patch at a time; one whose file a person wrote
+/// may, and what cannot be read again is not to be acknowledged.
+pub(crate) const VERSION_MAX: u64 = 1 << 63;
+
 /// The key of one value in a namespace: 1–256 bytes of UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MemberKey(Arc<str>);
@@ -164,10 +168,15 @@ impl Namespace {
     /// Decides a patch: the next state, or why not. Pure; what every backend runs in its writer.
     ///
     /// # Errors
-    /// [`StoreError::PreconditionFailed`] with the current tag, [`StoreError::QuotaExceeded`].
+    /// [`StoreError::PreconditionFailed`] with the current tag, [`StoreError::QuotaExceeded`];
+    /// [`StoreError::Corrupt`] at [`VERSION_MAX`].
     pub(crate) fn patched(&self, patch: &Patch) -> Result<Self> {
         if patch.preconditions.evaluate(Some(&self.tag())) != Verdict::Holds {
             return Err(StoreError::PreconditionFailed { current: Some(self.tag()) });
+        }
+        if self.version >= VERSION_MAX {
+            let reason = "there is no version after its own; stop the store, then lower it";
+            return Err(StoreError::Corrupt { key: "a namespace".into(), reason: reason.into() });
         }
         let mut next = self.clone();
         next.apply(&patch.operations);

@@ -55,6 +55,32 @@ async fn the_tree_is_what_a_person_expects_to_find() {
 }
 
 #[tokio::test]
+async fn a_namespace_at_the_highest_version_is_served_and_takes_no_patch_that_a_start_would_refuse()
+{
+    let (directory, store) = new_store();
+    store.patch(&namespace("a"), patch("k", "1")).await.expect("a patch");
+    drop(store);
+    let (highest, path) = (1_u64 << 63, directory.path().join("kv/a.json"));
+    fs::write(&path, format!(r#"{{"version":"{}","snapshot":{{"k":1}}}}"#, highest - 1))
+        .expect("an edit");
+
+    let store = open(directory.path()).expect("the store");
+    let patched = store.patch(&namespace("a"), patch("k", "2")).await.expect("the last version");
+    assert_eq!(patched.namespace.version(), highest);
+    let refused =
+        store.patch(&namespace("a"), patch("k", "3")).await.expect_err("no version is left");
+    assert!(refused.to_string().contains("no version after"), "{refused}");
+    drop(store);
+
+    let store = open(directory.path()).expect("what was acknowledged can be read");
+    let found = store.namespace(&namespace("a")).await.expect("it is served");
+    assert_eq!(
+        (found.version(), found.get("k").map(|value| &value[..])),
+        (highest, Some(&b"2"[..]))
+    );
+}
+
+#[tokio::test]
 async fn a_damaged_namespace_is_neither_served_nor_overwritten() {
     let (directory, store) = new_store();
     store.patch(&namespace("a"), patch("k", "1")).await.expect("a patch");

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 use bytes::Bytes;
+use stowage_store::volume::verify;
 use stowage_store::{OpenError, Preconditions, Store, StoreError};
 use tempfile::TempDir;
 
@@ -37,6 +38,16 @@ async fn a_directory_in_use_is_refused_until_its_store_is_closed() {
     let again = open(directory.path()).expect("the lock is free once a shutdown has returned");
     assert!(get(&again, &document("a")).await.is_some());
     drop(again);
+    open(directory.path()).expect("the lock is free once a store is dropped");
+}
+
+#[tokio::test]
+async fn a_directory_in_use_is_refused_also_where_its_lock_file_was_removed() {
+    let (directory, store) = new_store();
+    fs::remove_file(directory.path().join(".stowage/lock")).expect("the lock file");
+    let error = open(directory.path()).expect_err("a second store");
+    assert!(matches!(error, OpenError::InUse { pid: None, .. }), "{error:?}");
+    drop(store);
     open(directory.path()).expect("the lock is free once a store is dropped");
 }
 
@@ -186,4 +197,33 @@ async fn what_could_not_be_read_again_is_not_written() {
         "{error:?}"
     );
     assert_eq!(get(&store, &document("a")).await, Some(("1".into(), tag)));
+}
+
+#[tokio::test]
+async fn a_journal_with_a_link_or_a_stray_image_in_it_is_refused_and_left_alone() {
+    let (directory, store) = new_store();
+    put(&store, &document("a"), "1").await;
+    drop(store);
+    let journal = directory.path().join(".stowage/journal");
+    let segment = journal.join("00000000000000000001.journal");
+    let moved = directory.path().join(".stowage/moved");
+    let refused = |why: &str| {
+        let error = open(directory.path()).expect_err("no journal that can be used").to_string();
+        assert!(error.contains(why), "expected {why:?} in: {error}");
+        let error = verify(directory.path()).expect_err("it cannot be looked at").to_string();
+        assert!(error.contains(why), "expected {why:?} in: {error}");
+    };
+
+    fs::rename(&segment, &moved).expect("it is moved");
+    symlink(&moved, &segment).expect("a link");
+    refused("00000000000000000001.journal is not a regular file");
+    fs::remove_file(&segment).expect("the link");
+    fs::rename(&moved, &segment).expect("it is moved back");
+
+    let stray = journal.join("00000000000000000002.journal");
+    fs::File::create(&stray).and_then(|file| file.set_len(1 << 40)).expect("a sparse file");
+    refused("is 1099511627776 bytes long, as no segment is");
+    fs::remove_file(&stray).expect("the file");
+    let store = open(directory.path()).expect("nothing was changed");
+    assert!(get(&store, &document("a")).await.is_some());
 }

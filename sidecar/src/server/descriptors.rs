@@ -2,8 +2,12 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the process's limit as far as it may, and gives connections one half of it: the volume
-/// and the second port must not go without because clients hold all of it.
+/// The part of the limit that connections may be: each may hold a second descriptor, of the archive
+/// that it sends or fetches, and the volume and the second port must not go without because
+/// clients hold all of them.
+const PART: u64 = 4;
+
+/// Raises the process's limit as far as it may, and gives connections their part of it.
 pub(super) fn connections_max(wanted: usize) -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
@@ -13,14 +17,14 @@ pub(super) fn connections_max(wanted: usize) -> usize {
             current
         }
     };
-    match raised.and_then(|limit| usize::try_from(limit / 2).ok()) {
-        Some(half) if half < wanted => {
+    match raised.and_then(|limit| usize::try_from(limit / PART).ok()) {
+        Some(part) if part < wanted => {
             tracing::warn!(
-                connections = half,
+                connections = part,
                 "more connections wait, because this process may open few files; raise its limit \
                  (ulimit -n)"
             );
-            half
+            part
         }
         _ => wanted,
     }

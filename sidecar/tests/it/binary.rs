@@ -180,6 +180,36 @@ async fn connections_leave_descriptors_for_the_volume_and_the_probes() {
 }
 
 #[tokio::test]
+async fn uploads_leave_descriptors_for_the_volume_too() {
+    let place = Place::new();
+    let process = place.start_with_descriptors(64).await;
+    let upload = |number: usize| {
+        let target = format!("/sites/s/artifacts/b{number}");
+        with(put(&target, "archive"), ADMIN).bytes()
+    };
+    let mut uploads = Vec::new();
+    for number in 0..40 {
+        let mut connection = Connection::open(process.address).await;
+        let bytes = upload(number);
+        connection.send(&bytes[..bytes.len() - 1]).await;
+        uploads.push(connection);
+    }
+    // As many as may be served are under way; the others wait to be accepted.
+    let temporary = place.path("data/.stowage/tmp");
+    eventually("uploads are under way", async || {
+        (temporary.read_dir().expect("a directory").count() >= 12).then_some(())
+    })
+    .await;
+    for (number, connection) in uploads.iter_mut().enumerate() {
+        connection.send(&upload(number)[upload(number).len() - 1..]).await;
+        let answer = connection.answer(false).await.expect("an answer");
+        assert_eq!(answer.status, 201, "upload {number}: {}", answer.text());
+        connection.half_close().await;
+    }
+    assert_eq!(get("/readyz").send(process.management).await.status, 200);
+}
+
+#[tokio::test]
 async fn the_log_has_one_line_per_request_and_no_secret() {
     let place = Place::new();
     let process = place.start().await;

@@ -15,6 +15,10 @@ pub(crate) const DIRECTORY: &str = ".stowage/journal";
 
 const SUFFIX: &str = ".journal";
 
+/// No segment is longer, in bytes: the length of a record has 4 bytes. It keeps a stray disk image out
+/// of memory.
+const LENGTH_MAX: u64 = (1 << 32) + (1 << 20);
+
 /// Zeros are written in pieces of this.
 const PIECE: usize = 1 << 20;
 
@@ -52,13 +56,29 @@ fn free_name(number: u64) -> String {
 }
 
 /// The numbers of the segments, in order.
+///
+/// # Errors
+/// As the disk says; [`io::ErrorKind::InvalidData`] where a link or the like stands in the place of
+/// a segment: to pass over it would be to lose what it holds.
 pub(crate) fn numbers(disk: &dyn Disk) -> io::Result<Vec<u64>> {
-    let number = |(name, kind): (String, Kind)| {
-        if kind == Kind::File { number_of(&name) } else { None }
-    };
-    let mut numbers: Vec<u64> = disk.entries(DIRECTORY)?.into_iter().filter_map(number).collect();
+    let mut numbers = Vec::new();
+    for (name, kind) in disk.entries(DIRECTORY)? {
+        let Some(number) = number_of(&name) else { continue };
+        if kind != Kind::File {
+            return Err(unusable(number, "is not a regular file"));
+        }
+        numbers.push(number);
+    }
     numbers.sort_unstable();
     Ok(numbers)
+}
+
+fn unusable(number: u64, why: &str) -> io::Error {
+    let reason = format!(
+        "{} {why}: put the segment there that belongs there, or restore a backup",
+        file_name(number)
+    );
+    io::Error::new(io::ErrorKind::InvalidData, reason)
 }
 
 /// Removes what was being made, or waited to be used again, when the process ended.
@@ -72,10 +92,16 @@ pub(crate) fn sweep(disk: &dyn Disk) -> io::Result<()> {
 }
 
 /// All bytes of a segment.
+///
+/// # Errors
+/// As the disk says; [`io::ErrorKind::InvalidData`] where it is longer than any segment.
 pub(crate) fn read(disk: &dyn Disk, number: u64) -> io::Result<Vec<u8>> {
     let file = disk.open(&file_name(number), Access::Read)?;
-    let length = usize::try_from(file.metadata()?.length).unwrap_or(usize::MAX);
-    let mut bytes = vec![0; length];
+    let length = file.metadata()?.length;
+    if length > LENGTH_MAX {
+        return Err(unusable(number, &format!("is {length} bytes long, as no segment is")));
+    }
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
     file.read_exact_at(&mut bytes, 0)?;
     Ok(bytes)
 }
@@ -96,36 +122,47 @@ pub(crate) fn clear(segment: &Segment, offset: u64) -> io::Result<()> {
 /// Makes a segment, out of a freed one of the same length if there is one.
 ///
 /// # Errors
-/// As the disk says. Where it is full, nothing is left of the new file.
+/// As the disk says. Where it is full, also where it says so no earlier than when it syncs, nothing
+/// is left of the new file.
 pub(crate) fn make(
     disk: &dyn Disk,
     header: &SegmentHeader,
     freed: Option<u64>,
 ) -> io::Result<Segment> {
     let spare = spare_name(header.number);
+    let made = make_spare(disk, &spare, header, freed).and_then(|file| {
+        disk.rename(&spare, &file_name(header.number))?;
+        disk.sync_directory(DIRECTORY)?;
+        Ok(file)
+    });
+    if made.is_err() {
+        // The error that counts is the first one.
+        let _ = disk.remove(&spare);
+    }
+    let SegmentHeader { number, capacity, .. } = *header;
+    made.map(|file| Segment { number, capacity, seed: Seed::of_segment(number), file })
+}
+
+/// A segment under the name that a start removes, durable.
+fn make_spare(
+    disk: &dyn Disk,
+    spare: &str,
+    header: &SegmentHeader,
+    freed: Option<u64>,
+) -> io::Result<Box<dyn DiskFile>> {
     let file = match freed {
         Some(number) => {
-            disk.rename(&free_name(number), &spare)?;
-            disk.open(&spare, Access::ReadWrite)?
+            disk.rename(&free_name(number), spare)?;
+            disk.open(spare, Access::ReadWrite)?
         }
-        None => new_file(disk, &spare, header.capacity)?,
+        None => {
+            let file = disk.create(spare)?;
+            write_zeros(&*file, 0, header.capacity)?;
+            file
+        }
     };
     file.write_all_at(&header.encode(), 0)?;
     file.sync()?;
-    disk.rename(&spare, &file_name(header.number))?;
-    disk.sync_directory(DIRECTORY)?;
-    let SegmentHeader { number, capacity, .. } = *header;
-    Ok(Segment { number, capacity, seed: Seed::of_segment(number), file })
-}
-
-fn new_file(disk: &dyn Disk, path: &str, length: u64) -> io::Result<Box<dyn DiskFile>> {
-    let file = disk.create(path)?;
-    if let Err(error) = write_zeros(&*file, 0, length) {
-        drop(file);
-        // The error that counts is the first one.
-        let _ = disk.remove(path);
-        return Err(error);
-    }
     Ok(file)
 }
 
@@ -154,4 +191,41 @@ pub(crate) fn discard(disk: &dyn Disk, number: u64) -> io::Result<()> {
 /// The length of a segment that so many bytes fit into.
 pub(crate) fn capacity_for(bytes: u64) -> u64 {
     (SEGMENT_HEADER + bytes).next_multiple_of(4096)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fuzzing::disk::MemoryDisk;
+
+    const HEADER: SegmentHeader =
+        SegmentHeader { number: 5, capacity: 4096, sequence: 1, clock: 0 };
+
+    #[test]
+    fn nothing_is_left_of_a_segment_that_could_not_be_made() {
+        for freed in [None, Some(3)] {
+            let disk = MemoryDisk::new();
+            disk.put(&free_name(3), vec![0; 4096]);
+            // It cannot get its name.
+            disk.put(&format!("{}/in the way", file_name(5)), Vec::new());
+            make(&disk, &HEADER, freed).expect_err("a directory in its place");
+            let names: Vec<_> = disk.entries(DIRECTORY).expect("names").into_iter().collect();
+            let spare = names.iter().find(|(name, _)| name.starts_with("spare-"));
+            assert_eq!(spare, None, "of {names:?}");
+        }
+    }
+
+    #[test]
+    fn what_stands_in_the_place_of_a_segment_is_not_passed_over() {
+        let disk = MemoryDisk::new();
+        make(&disk, &SegmentHeader { number: 4, ..HEADER }, None).expect_err("no directory yet");
+        disk.put(&format!("{DIRECTORY}/README"), Vec::new());
+        make(&disk, &SegmentHeader { number: 4, ..HEADER }, None).expect("a segment");
+        assert_eq!(numbers(&disk).expect("numbers"), [4]);
+        disk.put(&format!("{}/x", file_name(5)), Vec::new());
+        let error = numbers(&disk).expect_err("a directory").to_string();
+        let expected = ".stowage/journal/00000000000000000005.journal is not a regular file: put \
+                        the segment there that belongs there, or restore a backup";
+        assert_eq!(error, expected);
+    }
 }

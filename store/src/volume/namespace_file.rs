@@ -8,10 +8,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::tree::MOVE_IT_AWAY;
+use crate::namespace::VERSION_MAX;
 use crate::{InvalidMemberKey, MemberKey, Namespace};
-
-/// No namespace gets there one patch at a time, and adding to it cannot overflow.
-const VERSION_MAX: u64 = 1 << 63;
 
 /// Why a file is not a namespace. It says where, and never what stands there: the values are
 /// the clients'.

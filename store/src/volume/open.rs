@@ -175,7 +175,7 @@ pub(super) fn lock(path: &Path) -> Result<DirectoryLock, OpenError> {
     make_root(path)?;
     let private = path.join(PRIVATE);
     make_directory(&private).map_err(|error| OpenError::from_io(path, error))?;
-    DirectoryLock::acquire(&private.join("lock")).map_err(|error| match error {
+    DirectoryLock::acquire(&private).map_err(|error| match error {
         LockError::Held(pid) => OpenError::InUse { path: path.into(), pid },
         LockError::Io(error) => OpenError::from_io(path, error),
     })
