@@ -145,6 +145,8 @@ lint: ## Check formatting, clippy, dependencies and scripts
 	@$(OWN)
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	cargo clippy --workspace $(addprefix --test ,$(CLUSTER_TESTS)) --quiet -- -D warnings
+	@cargo metadata --quiet --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null || { \
+	  echo "fuzz/Cargo.lock is old: run cargo update --workspace --manifest-path fuzz/Cargo.toml" >&2; exit 1; }
 	$$(scripts/lint-tools.sh)/cargo-deny check licenses bans sources
 	$$(scripts/lint-tools.sh)/shellcheck scripts/*.sh .ci/run
 	@$$(scripts/cluster-tools.sh control-plane)/helm lint --strict --quiet charts/stowage

@@ -43,8 +43,9 @@ request() {
   local expected=$1 line=$2 answer status
   # shellcheck disable=SC2016 # printed as it stands: the token stays out of the output
   printf '\n%s$ curl -i -H "Authorization: Bearer $STOWAGE_TOKEN" %s%s\n' "$bold" "$line" "$off"
-  # The line is a literal of this script, printed as a person would paste it.
-  answer=$(eval "curl -sS -i -H \"Authorization: Bearer \$STOWAGE_TOKEN\" $line" | tr -d '\r')
+  # The line is a literal of this script, printed as a person would paste it. Of an upload curl also
+  # shows the 100 that asks for the body.
+  answer=$(eval "curl -sS -i -H \"Authorization: Bearer \$STOWAGE_TOKEN\" $line" | tr -d '\r' | sed '1{/ 100 /{N;d;};}')
   status=$(awk 'NR == 1 {print $2}' <<<"$answer")
   etag=$(awk 'tolower($1) == "etag:" {print $2; exit}' <<<"$answer")
   awk -v dim="$dim" -v off="$off" '
@@ -131,10 +132,18 @@ grep -A 2 -m 1 -B 1 'refunds.runtime.yaml' "$tmp/out" | sed 's/^/  /'
 request 200 "\$STOWAGE_URL/runtimes/etl/main/jobs/refunds.runtime.yaml"
 serves "$head" || fail "the set moved although the commit is invalid"
 
-say "5. Killed without warning, started again: everything that was acknowledged is there"
+say "5. The archive of a build, and what became of it"
+tar -czf "$tmp/site.tar.gz" -C "$tmp/work" jobs
+request 201 "-T $tmp/site.tar.gz \$STOWAGE_URL/sites/blog/artifacts/b-1 -H 'If-None-Match: *'"
+archive=$etag
+request 412 "-T $tmp/site.tar.gz \$STOWAGE_URL/sites/blog/artifacts/b-1 -H 'If-None-Match: *'"
+request 201 "\$STOWAGE_URL/sites/blog/logs -H 'Content-Type: application/json' -d '{\"build_id\":\"b-1\",\"action\":\"deploy\",\"status\":\"success\"}'"
+request 200 "\$STOWAGE_URL/sites/blog/versions"
+
+say "6. Killed without warning, started again: everything that was acknowledged is there"
 printf '\n%s$ kill -9 %s; stowage up -f manifests/%s\n' "$bold" "$server" "$off"
-kill -KILL "$server"
-wait "$server" 2>/dev/null || true
+# Without the shell's own line about it.
+{ kill -KILL "$server"; wait "$server"; } 2>/dev/null || true
 start
 request 200 "\$STOWAGE_URL/run-stores/nightly"
 [ "$etag" = "$second" ] || fail "the document's ETag was $second and is $etag"
@@ -142,6 +151,10 @@ request 200 "\"\$STOWAGE_URL/api/storage?ns=cart\""
 [ "$etag" = '"2"' ] || fail "the namespace was at version \"2\" and is at $etag"
 serves "$head" || fail "the configs of $head are gone"
 request 200 "\$STOWAGE_URL/runtimes/etl/main/jobs/orders.runtime.yaml"
+request 200 "-I \$STOWAGE_URL/sites/blog/artifacts/b-1"
+[ "$etag" = "$archive" ] || fail "the archive's ETag was $archive and is $etag"
+curl -fsS -H "Authorization: Bearer $STOWAGE_TOKEN" "$STOWAGE_URL/sites/blog/artifacts/b-1" |
+  cmp - "$tmp/site.tar.gz" || fail "the archive is not the one that was sent"
 
 kill -TERM "$server"
 wait "$server" || fail "the server did not end with 0"

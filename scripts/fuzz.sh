@@ -13,6 +13,7 @@ fi
 PATH=$tools/bin:$PATH
 # A directory of its own: the code is built with the sanitizer and its coverage counted.
 export CARGO_TARGET_DIR=$cache/target/fuzz
+[ -d "$CARGO_TARGET_DIR" ] || echo "Building the targets. The first time, this takes some minutes." >&2
 # The sanitizer's flags are of the nightly compiler; this lets the stable one take them.
 export RUSTC_BOOTSTRAP=1
 targets=("$@")

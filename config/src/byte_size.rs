@@ -24,7 +24,9 @@ enum Spelling {
 
 /// The text is not a size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a size: write a number of bytes, or one with Ki, Mi, Gi, Ti, k, M, G or T")]
+#[error(
+    "{0:?} is not a size: write a number of bytes, or one with Ki, Mi, Gi, Ti, Pi, k, M, G, T or P"
+)]
 pub struct InvalidByteSize(String);
 
 /// Accepted by the API server before anything else looks at the value; not more digits than
@@ -189,6 +191,15 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(text.parse::<ByteSize>().ok().map(|s| s.bytes()), *expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_error_names_every_unit() {
+        let said = "8mb".parse::<ByteSize>().unwrap_err().to_string();
+        for unit in ["Ki", "Mi", "Gi", "Ti", "Pi", "k", "M", "G", "T", "P"] {
+            assert!(format!("1{unit}").parse::<ByteSize>().is_ok(), "{unit} is a unit");
+            assert!(said.split([' ', ',']).any(|word| word == unit), "no {unit} in: {said}");
         }
     }
 

@@ -76,8 +76,8 @@ fn sentence(kind: &ValidationErrorKind, value: &Value) -> String {
         }
         ValidationErrorKind::Pattern { pattern } => match pattern.as_str() {
             BYTE_SIZE_PATTERN => {
-                "it is not a size: write a number of bytes, or one with Ki, Mi, Gi, Ti, k, M, G or \
-                 T, such as 10Gi"
+                "it is not a size: write a number of bytes, or one with Ki, Mi, Gi, Ti, Pi, k, M, G, \
+                 T or P, such as 10Gi"
             }
             INTERVAL_PATTERN => "it is not a span of time: write 30s, 5m, 1h30m or 500ms",
             OBJECT_NAME_PATTERN | NAMESPACE_PATTERN => {

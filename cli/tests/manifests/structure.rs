@@ -102,7 +102,7 @@ fn the_structure_of_a_resource() {
              contracts: []\n  auth: {tokensSecretRef: {name: ''}}\n",
         ),
         &[
-            ("5:22: spec.backend.volume.size", "it is not a size: write a number of bytes"),
+            ("5:22: spec.backend.volume.size", "Ti, Pi, k, M, G, T or P, such as 10Gi"),
             ("6:3: spec.deletionPolicy", "it is none of Retain, Delete: write one of them (did"),
             ("7:3: spec.contracts", "it has too few items: write at least 1"),
             ("8:28: spec.auth.tokensSecretRef.name", "it is empty"),

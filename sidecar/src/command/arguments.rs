@@ -191,7 +191,7 @@ Exit codes:
 #[derive(Debug, Args)]
 #[command(after_help = SNAPSHOT_HELP)]
 pub struct SnapshotOptions {
-    /// The directory that `serve` serves (`backend.volume.path`)
+    /// The directory of the Store: `backend.volume.path` of `serve`, DATA/STORE of `stowage up`
     #[arg(value_name = "DIR")]
     pub directory: PathBuf,
     /// Where the snapshot goes: a new file, or `-` for standard output
@@ -203,7 +203,7 @@ pub struct SnapshotOptions {
 #[derive(Debug, Args)]
 #[command(after_help = RESTORE_HELP)]
 pub struct RestoreOptions {
-    /// The directory that `serve` is to serve (`backend.volume.path`)
+    /// The directory of the Store: `backend.volume.path` of `serve`, DATA/STORE of `stowage up`
     #[arg(value_name = "DIR")]
     pub directory: PathBuf,
     /// Where the snapshot comes from: a file, or `-` for standard input
@@ -215,7 +215,7 @@ pub struct RestoreOptions {
 #[derive(Debug, Args)]
 #[command(after_help = VERIFY_HELP)]
 pub struct VerifyOptions {
-    /// The directory that `serve` would serve (`backend.volume.path`)
+    /// The directory of the Store: `backend.volume.path` of `serve`, DATA/STORE of `stowage up`
     #[arg(value_name = "DIR")]
     pub directory: PathBuf,
 }
@@ -227,7 +227,7 @@ pub struct RepairOptions {
     /// The place that `verify` names
     #[arg(long, value_name = "FILE:OFFSET")]
     pub truncate_at: Place,
-    /// The directory that `serve` would serve (`backend.volume.path`)
+    /// The directory of the Store: `backend.volume.path` of `serve`, DATA/STORE of `stowage up`
     #[arg(value_name = "DIR")]
     pub directory: PathBuf,
 }

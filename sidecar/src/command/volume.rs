@@ -22,11 +22,15 @@ pub(super) fn verify(options: &VerifyOptions) -> Result<ExitCode, Failure> {
     )];
     if let Some(JournalDamage { file, offset, reason, later_segments }) = &report.damage {
         lines.push(format!("damaged: {file} at byte {offset}: {reason}"));
+        let follow = match *later_segments {
+            0 => String::new(),
+            1 => " the segment that follows included,".to_owned(),
+            count => format!(" the {count} segments that follow included,"),
+        };
         lines.push(format!(
-            "What was acknowledged from there on, {} that follow included, may not be in the \
-             tree. A backup has it, if it is later; to go on without it:\n  \
+            "What was acknowledged from there on,{follow} may not be in the tree. A backup has it, \
+             if it is later; to go on without it:\n  \
              stowage-sidecar repair --truncate-at {file}:{offset} {}",
-            counted(*later_segments as u64, "segment"),
             options.directory.display()
         ));
     }

@@ -175,3 +175,33 @@ fn known(method: &Method) -> &'static str {
         _ => "other",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_names_every_metric() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/http.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let metrics = Metrics::new("demo", BackendKind::Local);
+        // What has labels is there from its first request on.
+        metrics.request_started(None);
+        metrics.request_ended("/", &Method::GET, 401, Duration::ZERO, 0);
+        let text = metrics.text();
+        let names: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+        assert!(names.len() > 8, "{text}");
+        for line in names {
+            // As it is scraped: a counter and an info have their suffix.
+            let (name, suffix) = match line.split_once(' ').unwrap() {
+                (name, "counter") => (name, "_total"),
+                (name, "info") => (name, "_info"),
+                (name, _) => (name, ""),
+            };
+            assert!(
+                page.contains(&format!("| `{name}{suffix}` |")),
+                "docs/http.md lacks {name}{suffix}"
+            );
+        }
+    }
+}

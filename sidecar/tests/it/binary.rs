@@ -339,6 +339,7 @@ async fn a_damaged_journal_is_named_looked_at_and_cut() {
     assert_eq!(looked.status.code(), Some(2), "{said}");
     let cut = "00000000000000000001.journal:64";
     assert!(said.contains(&format!("repair --truncate-at {cut}")), "{said}");
+    assert!(said.contains("from there on, may not be in the tree"), "none follows: {said}");
 
     for (wrong, code) in [("00000000000000000001.journal:72", 64), ("nowhere", 64)] {
         let output = run(vec!["repair", "--truncate-at", wrong]).await;
