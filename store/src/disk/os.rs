@@ -256,3 +256,54 @@ impl DiskFile for OsFile {
         self.file.sync_all()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// Whether the file system of a directory lets writes past the page cache.
+    fn is_able(directory: &Path, page: &[u8]) -> bool {
+        let flags = OFlags::DIRECT.bits() as i32;
+        let options = OpenOptions::new().write(true).create_new(true).custom_flags(flags).clone();
+        let file = options.open(directory.join("probe"));
+        file.is_ok_and(|file| file.write_all_at(page, 0).is_ok())
+    }
+
+    #[test]
+    fn a_write_past_the_page_cache_is_read_again_and_what_does_not_fit_goes_through_it() {
+        let directory = TempDir::new().expect("a temporary directory");
+        let disk = OsDisk::open(directory.path()).expect("a disk");
+        let file = disk.create("file").expect("a new file");
+        let buffer: Vec<u8> = (0..4 * DIRECT_BYTES).map(|n| (n % 251) as u8).collect();
+        let address = buffer.as_ptr().addr();
+        let page = &buffer[address.next_multiple_of(DIRECT_BYTES) - address..];
+        let aligned = match is_able(directory.path(), &page[..DIRECT_BYTES]) {
+            true => Reached::Disk,
+            false => Reached::Cache,
+        };
+        let pages = 2 * DIRECT_BYTES;
+        let mut expected = Vec::new();
+        for (name, bytes, offset, reached) in [
+            ("whole pages", &page[..pages], 0, aligned),
+            ("more of them", &page[DIRECT_BYTES..pages], pages, aligned),
+            ("a rest", &page[..100], pages + DIRECT_BYTES, Reached::Cache),
+            ("an odd address", &page[1..=DIRECT_BYTES], 0, Reached::Cache),
+            ("an odd offset", &page[..DIRECT_BYTES], 1, Reached::Cache),
+            ("pages over what the page cache holds", &page[..DIRECT_BYTES], 0, aligned),
+        ] {
+            let found = file.write_direct_at(bytes, offset as u64).expect(name);
+            assert_eq!(found, reached, "{name}");
+            expected.resize(expected.len().max(offset + bytes.len()), 0);
+            expected[offset..offset + bytes.len()].copy_from_slice(bytes);
+            let mut content = vec![0; expected.len()];
+            file.read_exact_at(&mut content, 0).expect(name);
+            assert!(content == expected, "{name}: something else is read than was written");
+            assert_eq!(file.metadata().expect(name).length, expected.len() as u64, "{name}");
+        }
+    }
+}

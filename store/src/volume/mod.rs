@@ -112,7 +112,7 @@ pub struct VolumeOptions {
     /// For how long a small document may be missing in the tree.
     pub checkpoint_after: Duration,
     /// The length of the pieces in which an archive is written, in bytes. An upload holds two of
-    /// them in memory.
+    /// them in memory. Only multiples of [`crate::disk::DIRECT_BYTES`] go past the page cache.
     pub archive_piece_bytes: usize,
 }
 
