@@ -199,10 +199,9 @@ impl OsFile {
 
 /// Whether a write may go past the page cache.
 fn is_aligned(bytes: &[u8], offset: u64) -> bool {
-    let page = DIRECT_BYTES as u64;
-    bytes.as_ptr().addr() % DIRECT_BYTES == 0
-        && bytes.len() % DIRECT_BYTES == 0
-        && offset % page == 0
+    bytes.as_ptr().addr().is_multiple_of(DIRECT_BYTES)
+        && bytes.len().is_multiple_of(DIRECT_BYTES)
+        && offset.is_multiple_of(DIRECT_BYTES as u64)
 }
 
 impl DiskFile for OsFile {
