@@ -49,6 +49,19 @@ pub enum Access {
     ReadWrite,
 }
 
+/// How far a write got that was to go past the page cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reached {
+    /// The page cache, as any other write.
+    Cache,
+    /// The disk, which may hold it in a cache of its own: it is durable no sooner than any other.
+    Disk,
+}
+
+/// What a write past the page cache must be a multiple of: its offset, its length and its address
+/// in memory. No file system in use asks for more than a page.
+pub const DIRECT_BYTES: usize = 4096;
+
 /// A directory tree. See the [module](self) for what it promises.
 ///
 /// Every method blocks. Each may fail with whatever the operating system says; the kinds that the
@@ -160,6 +173,16 @@ pub trait DiskFile: Debug + Send + Sync {
     /// # Errors
     /// After any, a part of them may have been written.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Writes as [`Self::write_all_at`] does, past the page cache where the operating system and
+    /// the file system let it, and where everything is a multiple of [`DIRECT_BYTES`]: what is
+    /// large then costs neither a copy nor the memory for it.
+    ///
+    /// # Errors
+    /// As for [`Self::write_all_at`].
+    fn write_direct_at(&self, bytes: &[u8], offset: u64) -> io::Result<Reached> {
+        self.write_all_at(bytes, offset).map(|()| Reached::Cache)
+    }
 
     /// Cuts the file off, or lengthens it by zeros that take no room yet.
     ///

@@ -4,15 +4,16 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{Access, Disk, DiskFile, Kind, Metadata, split};
+use super::{Access, DIRECT_BYTES, Disk, DiskFile, Kind, Metadata, Reached, split};
 use crate::error::is_out_of_files;
 
 /// Closed to other users, as the documents are: a store's readers are those who hold its tokens.
@@ -70,7 +71,7 @@ impl Disk for OsDisk {
         let (parent, name) = self.parent(path)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&parent, name, flags, FILE_MODE)?;
-        Ok(Box::new(OsFile(file.into())))
+        Ok(Box::new(OsFile::new(file.into())))
     }
 
     fn open(&self, path: &str, access: Access) -> io::Result<Box<dyn DiskFile>> {
@@ -91,7 +92,7 @@ impl Disk for OsDisk {
         if !file.metadata()?.is_file() {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        Ok(Box::new(OsFile(file)))
+        Ok(Box::new(OsFile::new(file)))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -179,11 +180,38 @@ impl Disk for OsDisk {
 
 /// A file of the operating system.
 #[derive(Debug)]
-struct OsFile(File);
+struct OsFile {
+    file: File,
+    /// The same file, opened to be written past the page cache; `None` where that is not possible.
+    direct: OnceLock<Option<File>>,
+}
+
+impl OsFile {
+    fn new(file: File) -> Self {
+        Self { file, direct: OnceLock::new() }
+    }
+
+    /// A descriptor of its own, because the flag is one of all reads and writes of a descriptor.
+    fn direct(&self) -> Option<&File> {
+        let open = || {
+            let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+            let flags = OFlags::WRONLY | OFlags::DIRECT | OFlags::CLOEXEC;
+            rustix::fs::open(path, flags, Mode::empty()).ok().map(File::from)
+        };
+        self.direct.get_or_init(open).as_ref()
+    }
+}
+
+/// Whether a write may go past the page cache.
+fn is_aligned(bytes: &[u8], offset: u64) -> bool {
+    bytes.as_ptr().addr().is_multiple_of(DIRECT_BYTES)
+        && bytes.len().is_multiple_of(DIRECT_BYTES)
+        && offset.is_multiple_of(DIRECT_BYTES as u64)
+}
 
 impl DiskFile for OsFile {
     fn metadata(&self) -> io::Result<Metadata> {
-        let metadata = self.0.metadata()?;
+        let metadata = self.file.metadata()?;
         Ok(Metadata {
             length: metadata.len(),
             modified: i128::from(metadata.mtime()) * NANOSECONDS
@@ -192,15 +220,26 @@ impl DiskFile for OsFile {
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.0.read_exact_at(buffer, offset)
+        self.file.read_exact_at(buffer, offset)
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.0.write_all_at(bytes, offset)
+        self.file.write_all_at(bytes, offset)
+    }
+
+    fn write_direct_at(&self, bytes: &[u8], offset: u64) -> io::Result<Reached> {
+        if let Some(direct) = is_aligned(bytes, offset).then(|| self.direct()).flatten() {
+            match direct.write_all_at(bytes, offset) {
+                // Some file systems say only now that they cannot, or that they ask for more.
+                Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => {}
+                written => return written.map(|()| Reached::Disk),
+            }
+        }
+        self.write_all_at(bytes, offset).map(|()| Reached::Cache)
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
-        self.0.set_len(length)
+        self.file.set_len(length)
     }
 
     fn set_modified(&self, nanoseconds: i128) -> io::Result<()> {
@@ -210,14 +249,65 @@ impl DiskFile for OsFile {
         } else {
             SystemTime::UNIX_EPOCH.checked_add(distance)
         };
-        self.0.set_modified(time.ok_or(io::ErrorKind::InvalidInput)?)
+        self.file.set_modified(time.ok_or(io::ErrorKind::InvalidInput)?)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_all()
+        self.file.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// Whether the file system of a directory lets writes past the page cache.
+    fn is_able(directory: &Path, page: &[u8]) -> bool {
+        let flags = OFlags::DIRECT.bits() as i32;
+        let options = OpenOptions::new().write(true).create_new(true).custom_flags(flags).clone();
+        let file = options.open(directory.join("probe"));
+        file.is_ok_and(|file| file.write_all_at(page, 0).is_ok())
+    }
+
+    #[test]
+    fn a_write_past_the_page_cache_is_read_again_and_what_does_not_fit_goes_through_it() {
+        let directory = TempDir::new().expect("a temporary directory");
+        let disk = OsDisk::open(directory.path()).expect("a disk");
+        let file = disk.create("file").expect("a new file");
+        let buffer: Vec<u8> = (0..4 * DIRECT_BYTES).map(|n| (n % 251) as u8).collect();
+        let address = buffer.as_ptr().addr();
+        let page = &buffer[address.next_multiple_of(DIRECT_BYTES) - address..];
+        let aligned = match is_able(directory.path(), &page[..DIRECT_BYTES]) {
+            true => Reached::Disk,
+            false => Reached::Cache,
+        };
+        let pages = 2 * DIRECT_BYTES;
+        let mut expected = Vec::new();
+        for (name, bytes, offset, reached) in [
+            ("whole pages", &page[..pages], 0, aligned),
+            ("more of them", &page[DIRECT_BYTES..pages], pages, aligned),
+            ("a rest", &page[..100], pages + DIRECT_BYTES, Reached::Cache),
+            ("an odd address", &page[1..=DIRECT_BYTES], 0, Reached::Cache),
+            ("an odd offset", &page[..DIRECT_BYTES], 1, Reached::Cache),
+            ("pages over what the page cache holds", &page[..DIRECT_BYTES], 0, aligned),
+        ] {
+            let found = file.write_direct_at(bytes, offset as u64).expect(name);
+            assert_eq!(found, reached, "{name}");
+            expected.resize(expected.len().max(offset + bytes.len()), 0);
+            expected[offset..offset + bytes.len()].copy_from_slice(bytes);
+            let mut content = vec![0; expected.len()];
+            file.read_exact_at(&mut content, 0).expect(name);
+            assert!(content == expected, "{name}: something else is read than was written");
+            assert_eq!(file.metadata().expect(name).length, expected.len() as u64, "{name}");
+        }
     }
 }

@@ -114,7 +114,7 @@ pub struct VolumeOptions {
     /// For how long a small document may be missing in the tree.
     pub checkpoint_after: Duration,
     /// The length of the pieces in which an archive is written, in bytes. An upload holds two of
-    /// them in memory.
+    /// them in memory. Only multiples of [`crate::disk::DIRECT_BYTES`] go past the page cache.
     pub archive_piece_bytes: usize,
     /// A write that comes alone blocks its caller until it is synced, where the last sync took no
     /// longer than this: the shortest way, where the caller's runtime has other threads. Zero for

@@ -11,6 +11,7 @@
 //! that is deleted is left behind by a mark in the journal. A file that a person changes has
 //! another one, unless they set the time back and keep the length.
 
+mod piece;
 mod publish;
 mod read;
 mod turns;

@@ -8,14 +8,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::piece::Piece;
 use super::publish::Temporary;
 use super::turns::Permit;
-use crate::disk::DiskFile;
+use crate::disk::{DiskFile, Reached};
 use crate::volume::blocking;
 use crate::volume::engine::{DEFECT, Engine};
 use crate::{ArchiveKey, Preconditions, Put, Result, StoreError, Upload};
 
-/// So many pieces are written before the disk is made to work on them, in the background.
+/// So many pieces may stand in the page cache before the disk is made to work on them, in the
+/// background. Where pieces go past it there is nothing to be done.
 const SYNC_PIECES: u64 = 16;
 
 /// The outcome of work on another thread.
@@ -54,15 +56,15 @@ struct Progress {
     /// Its length is that of what was handed to the disk.
     temporary: Temporary,
     /// What comes next.
-    collected: Vec<u8>,
+    collected: Piece,
     /// An empty buffer, to be used again.
-    spare: Option<Vec<u8>>,
+    spare: Option<Piece>,
     /// The piece that is being written; gives its buffer back.
-    written: Option<Outcome<Vec<u8>>>,
+    written: Option<Outcome<(Piece, Reached)>>,
     /// The sync that is under way.
     synced: Option<Outcome<()>>,
-    /// The length at which that began.
-    synced_length: u64,
+    /// How many pieces the page cache got since that began.
+    cached_pieces: u64,
 }
 
 #[async_trait]
@@ -133,29 +135,31 @@ impl Progress {
     fn new(temporary: Temporary) -> Self {
         Self {
             temporary,
-            collected: Vec::new(),
+            collected: Piece::default(),
             spare: None,
             written: None,
             synced: None,
-            synced_length: 0,
+            cached_pieces: 0,
         }
     }
 
     async fn append(&mut self, engine: &Arc<Engine>, mut bytes: Bytes) -> Result<()> {
         let piece = engine.options.archive_piece_bytes.max(1);
         while !bytes.is_empty() {
-            if self.collected.len() >= piece {
+            if self.collected.bytes().len() >= piece {
                 if let Some(written) = &mut self.written {
                     let outcome = written.await;
                     // Before an error is passed on: it is only told once.
                     self.written = None;
-                    self.spare = Some(outcome.unwrap_or_else(|_| Err(stopped()))?);
+                    let (empty, reached) = outcome.unwrap_or_else(|_| Err(stopped()))?;
+                    self.spare = Some(empty);
+                    self.cached_pieces += u64::from(reached == Reached::Cache);
                 }
                 self.sync_behind(engine)?;
                 self.write_piece(engine)?;
             }
-            let room = piece - self.collected.len();
-            self.collected.extend_from_slice(&bytes.split_to(room.min(bytes.len())));
+            let room = piece - self.collected.bytes().len();
+            self.collected.append(&bytes.split_to(room.min(bytes.len())), piece);
         }
         Ok(())
     }
@@ -163,16 +167,15 @@ impl Progress {
     /// Hands what was collected to the disk.
     fn write_piece(&mut self, engine: &Arc<Engine>) -> Result<()> {
         let permit = Permit::take(engine)?;
-        let capacity = self.collected.capacity();
-        let next = self.spare.take().unwrap_or_else(|| Vec::with_capacity(capacity));
+        let next = self.spare.take().unwrap_or_default();
         let mut piece = std::mem::replace(&mut self.collected, next);
         let (file, offset) = (Arc::clone(&self.temporary.file), self.temporary.length);
-        self.temporary.length += piece.len() as u64;
+        self.temporary.length += piece.bytes().len() as u64;
         self.written = Some(work(move || {
-            let written = permit.write(&*file, &piece, offset);
+            let written = permit.write(&*file, piece.bytes(), offset);
             drop(permit);
             piece.clear();
-            written.map(|()| piece)
+            written.map(|reached| (piece, reached))
         }));
         Ok(())
     }
@@ -188,11 +191,10 @@ impl Progress {
             self.synced = None;
             outcome?;
         }
-        let ahead = engine.options.archive_piece_bytes as u64 * SYNC_PIECES;
-        if self.temporary.length - self.synced_length < ahead {
+        if self.cached_pieces < SYNC_PIECES {
             return Ok(());
         }
-        self.synced_length = self.temporary.length;
+        self.cached_pieces = 0;
         let permit = Permit::take(engine)?;
         let file = Arc::clone(&self.temporary.file);
         self.synced = Some(work(move || file.sync_data().map_err(|error| permit.unsynced(error))));
@@ -221,8 +223,8 @@ impl Progress {
             .settle()
             .and_then(|()| {
                 let Temporary { file, length, .. } = &mut self.temporary;
-                permit.write(&**file, &self.collected, *length)?;
-                *length += self.collected.len() as u64;
+                permit.write(&**file, self.collected.bytes(), *length)?;
+                *length += self.collected.bytes().len() as u64;
                 Ok(())
             })
             .and_then(|()| permit.publish(&self.temporary, key, preconditions));
@@ -250,12 +252,12 @@ impl Progress {
 impl Permit {
     /// Writes a piece, where that leaves room for the journal: what makes room is to go on, and
     /// an archive is long before it is known whether it fits.
-    fn write(&self, file: &dyn DiskFile, piece: &[u8], offset: u64) -> Result<()> {
+    fn write(&self, file: &dyn DiskFile, piece: &[u8], offset: u64) -> Result<Reached> {
         let left = self.disk.available()?.saturating_sub(piece.len() as u64);
         if left < self.options.room_for_journal() {
             return Err(StoreError::OutOfSpace);
         }
-        file.write_all_at(piece, offset).map_err(StoreError::from_io)
+        file.write_direct_at(piece, offset).map_err(StoreError::from_io)
     }
 }
 
