@@ -176,12 +176,12 @@ impl Engine {
                 Ok(next) => Arc::new(next),
                 Err(error) => return self.unchanged(state, path, Err(error)),
             };
-            let purpose = match () {
-                () if next.is_empty() && !current.is_empty() => Purpose::Freeing,
-                () if next.is_empty() || next.snapshot_bytes() < current.snapshot_bytes() => {
-                    Purpose::Shrinking
-                }
-                () => Purpose::Growing,
+            let purpose = if next.is_empty() {
+                Purpose::Freeing
+            } else if next.snapshot_bytes() < current.snapshot_bytes() {
+                Purpose::Shrinking
+            } else {
+                Purpose::Growing
             };
             let change =
                 Written::Patch { version: next.version(), operations: patch.operations.clone() };

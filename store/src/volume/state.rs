@@ -92,7 +92,7 @@ pub(super) enum Purpose {
     /// It makes a namespace smaller. That frees room only once there is some for all of the
     /// namespace beside its file, so it must not use up what frees room at once.
     Shrinking,
-    /// It removes a document or empties a namespace.
+    /// It removes a document or leaves a namespace empty.
     Freeing,
 }
 
