@@ -23,7 +23,7 @@ pub(crate) const CHILD: &str = "engine";
 
 /// How many documents the journal is about: more than a server with its defaults would leave for a
 /// start (64 MiB that are not in the tree), in the order in which nothing is next to its like.
-const DOCUMENTS: u64 = 65_536;
+const DOCUMENTS: u64 = 40_000;
 /// How many writes are under way at once.
 const WRITERS: u64 = 256;
 /// What a record takes in the journal beside its document, roughly, in bytes.
