@@ -21,8 +21,9 @@ use crate::usage::resident_bytes;
 /// The first argument of a child.
 pub(crate) const CHILD: &str = "engine";
 
-/// How many documents the journal is about: more than a server with its defaults would leave for a
-/// start (64 MiB that are not in the tree), in the order in which nothing is next to its like.
+/// How many documents the journal is about: as many as the memory of a server with its defaults
+/// holds (64 MiB that are not in the tree), in the order in which nothing is next to its like. With
+/// more, a start brings the tree up to date on the way, which takes a minute and is not measured.
 const DOCUMENTS: u64 = 40_000;
 /// How many writes are under way at once.
 const WRITERS: u64 = 256;

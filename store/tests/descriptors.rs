@@ -70,13 +70,21 @@ async fn goes_on_without_descriptors(path: &Path) {
         put.unwrap_or_else(|error| panic!("write {number}: {error}"));
     };
     put(0).await;
-    let held: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    let mut held: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
     for _ in 0..40 {
         put(0).await;
     }
     // What is not in memory cannot be looked up.
     let unknown = store.put(&key(1), vec![b'2'; 300].into(), Preconditions::none()).await;
     assert!(matches!(unknown, Err(StoreError::Io(_))), "{unknown:?}");
+    // One more at a time, so that each step of a checkpoint is the first to find too few. No more
+    // writes than the journal takes without a new segment: with too few files there is none.
+    for _ in 0..10 {
+        held.pop();
+        for _ in 0..3 {
+            put(0).await;
+        }
+    }
     drop(held);
     // More than the segments that were ready take.
     for number in 1..400 {
@@ -86,6 +94,8 @@ async fn goes_on_without_descriptors(path: &Path) {
     drop(store);
     let files = fs::read_dir(path.join("run-stores")).expect("a directory").count();
     assert_eq!(files, 400, "files in the tree after the end");
+    let left = fs::read_dir(path.join(".stowage/tmp")).expect("a directory").count();
+    assert_eq!(left, 0, "temporary files after the end");
 }
 
 #[tokio::test]

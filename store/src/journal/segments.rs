@@ -150,16 +150,25 @@ fn make_spare(
     header: &SegmentHeader,
     freed: Option<u64>,
 ) -> io::Result<Box<dyn DiskFile>> {
-    let file = match freed {
-        Some(number) => {
-            disk.rename(&free_name(number), spare)?;
-            disk.open(spare, Access::ReadWrite)?
-        }
-        None => {
-            let file = disk.create(spare)?;
-            write_zeros(&*file, 0, header.capacity)?;
-            file
-        }
+    let is_reused = match freed.map(|number| disk.rename(&free_name(number), spare)) {
+        // A try that found too few files to open may have taken it.
+        Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => false,
+        Some(renamed) => renamed.map(|()| true)?,
+        None => false,
+    };
+    let file = if is_reused {
+        disk.open(spare, Access::ReadWrite)?
+    } else {
+        let file = match disk.create(spare) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // Such a try has left it.
+                disk.remove(spare)?;
+                disk.create(spare)?
+            }
+            created => created?,
+        };
+        write_zeros(&*file, 0, header.capacity)?;
+        file
     };
     file.write_all_at(&header.encode(), 0)?;
     file.sync()?;
@@ -183,9 +192,12 @@ pub(crate) fn free(disk: &dyn Disk, number: u64) -> io::Result<()> {
     disk.sync_directory(DIRECTORY)
 }
 
-/// Removes a freed segment that nobody needs.
+/// Removes a freed segment that nobody needs, if it is there.
 pub(crate) fn discard(disk: &dyn Disk, number: u64) -> io::Result<()> {
-    disk.remove(&free_name(number))
+    match disk.remove(&free_name(number)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 /// The length of a segment that so many bytes fit into.
@@ -213,6 +225,20 @@ mod tests {
             let spare = names.iter().find(|(name, _)| name.starts_with("spare-"));
             assert_eq!(spare, None, "of {names:?}");
         }
+    }
+
+    /// As a process does that may open no more files.
+    #[test]
+    fn what_a_try_that_failed_has_left_or_taken_is_no_obstacle() {
+        let disk = MemoryDisk::new();
+        disk.put(&spare_name(5), vec![1; 9_000]);
+        make(&disk, &HEADER, None).expect("a segment");
+        disk.put(&spare_name(6), vec![1; 9_000]);
+        let segment = make(&disk, &SegmentHeader { number: 6, ..HEADER }, Some(3));
+        let length = segment.expect("a segment").file.metadata().expect("its length").length;
+        assert_eq!(length, HEADER.capacity);
+        discard(&disk, 3).expect("nothing to be done");
+        assert_eq!(numbers(&disk).expect("numbers"), [5, 6]);
     }
 
     #[test]

@@ -17,15 +17,41 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What is to be done next.
 enum Job {
-    Make { header: SegmentHeader, freed: Option<u64> },
-    Discard(u64),
+    /// If it can be, out of the file of one that was freed.
+    Make {
+        header: SegmentHeader,
+        freed: Option<u64>,
+    },
+    Discard {
+        freed: u64,
+        capacity: u64,
+    },
+}
+
+impl Job {
+    /// The freed segment that it takes, with its length.
+    fn freed(&self) -> Option<(u64, u64)> {
+        match *self {
+            Self::Make { ref header, freed } => freed.map(|freed| (freed, header.capacity)),
+            Self::Discard { freed, capacity } => Some((freed, capacity)),
+        }
+    }
 }
 
 /// Works until the store is closed or has failed.
 pub(super) fn run(engine: &Engine) {
     while let Some(job) = next(engine) {
-        if let Err(error) = work(engine, job) {
-            engine.fail_io("making a segment of the journal", &error);
+        let freed = job.freed();
+        match work(engine, job) {
+            // It passes.
+            Err(error) if is_out_of_files(&error) => {
+                let mut state = engine.lock();
+                state.freed.extend(freed);
+                let waited = engine.allocate.wait_timeout(state, LOOK_AGAIN);
+                drop(waited.unwrap_or_else(PoisonError::into_inner));
+            }
+            Err(error) => engine.fail_io("making a segment of the journal", &error),
+            Ok(()) => {}
         }
     }
 }
@@ -33,15 +59,12 @@ pub(super) fn run(engine: &Engine) {
 fn work(engine: &Engine, job: Job) -> io::Result<()> {
     let (header, freed) = match job {
         Job::Make { header, freed } => (header, freed),
-        Job::Discard(number) => return segments::discard(&*engine.disk, number),
+        Job::Discard { freed, .. } => return segments::discard(&*engine.disk, freed),
     };
     // The last file that the volume takes is for the tree: without it, nothing would ever come
     // there, and no segment be freed.
-    let made = if freed.is_none() && !engine.stage.has_reserve() {
-        Err(io::ErrorKind::StorageFull.into())
-    } else {
-        segments::make(&*engine.disk, &header, freed)
-    };
+    let reserved = if freed.is_none() { engine.stage.require_reserve() } else { Ok(()) };
+    let made = reserved.and_then(|()| segments::make(&*engine.disk, &header, freed));
     let mut state = engine.lock();
     match made {
         Ok(segment) => {
@@ -86,11 +109,6 @@ fn work(engine: &Engine, job: Job) -> io::Result<()> {
                 }
                 state.wanted = state.wanted_freeing;
             }
-            StoreError::Io(error) if is_out_of_files(&error) => {
-                let waited = engine.allocate.wait_timeout(state, LOOK_AGAIN);
-                drop(waited.unwrap_or_else(PoisonError::into_inner));
-                return Ok(());
-            }
             StoreError::Io(error) => return Err(error),
             other => return Err(io::Error::other(other)),
         },
@@ -123,7 +141,10 @@ fn job(engine: &Engine, state: &mut MutexGuard<'_, State>) -> Option<Job> {
     let options = &engine.options;
     if !state.wants_segment(options) {
         // One is kept for the next time.
-        return (state.freed.len() > 1).then(|| state.freed.remove(0)).map(|it| Job::Discard(it.0));
+        return (state.freed.len() > 1).then(|| {
+            let (freed, capacity) = state.freed.remove(0);
+            Job::Discard { freed, capacity }
+        });
     }
     if state.full_since.is_some_and(|begun| state.rounds <= begun) {
         state.checkpoint_now = true;

@@ -13,9 +13,10 @@ use super::engine::Engine;
 use super::pin::GivenUp;
 use super::save::{Due, Saver};
 use super::state::{Item, Live, Purpose, Slot};
-use crate::Result;
+use crate::error::is_out_of_files;
 use crate::journal::entry::Entry as Record;
 use crate::journal::segments;
+use crate::{Result, StoreError};
 
 /// The most files of a round: what waits for room gets some sooner.
 const FILES_MAX: usize = 8_192;
@@ -41,6 +42,12 @@ pub(super) fn run(engine: &Engine) {
             Ok(true) => found_full = None,
             // What does not fit now is tried again after a while.
             Ok(false) => found_full = Some(Instant::now()),
+            // Neither does this last, and the journal has everything.
+            Err(StoreError::Io(error)) if is_out_of_files(&error) => {
+                let mut state = engine.lock();
+                state.rounds_begun = state.rounds;
+                found_full = Some(Instant::now());
+            }
             Err(error) => engine.fail(format!("the tree cannot be brought up to date: {error}")),
         }
         if is_last {
@@ -73,11 +80,8 @@ impl Checkpointer<'_> {
             if engine.has_failed() || state.commits_ended {
                 return true;
             }
-            if state.pins.has_free() {
-                return false;
-            }
             let left = |at: Instant| at.saturating_duration_since(Instant::now());
-            let is_pressing = state.checkpoint_is_due(&engine.options);
+            let is_pressing = state.checkpoint_is_due(&engine.options) || state.pins.has_free();
             let alone = if is_pressing { ALONE_MIN } else { engine.options.checkpoint_after };
             let pause = found_full.map_or(Duration::ZERO, |found| left(found + alone));
             let due = if is_pressing {

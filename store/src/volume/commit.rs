@@ -1,5 +1,5 @@
-//! The thread that writes the journal (beside [`lone`](super::lone) writes). It takes everything that waits, writes it in one
-//! piece, syncs once, and answers all.
+//! The thread that writes the journal, beside [`lone`](super::lone) writes. It takes everything
+//! that waits, writes it in one piece, syncs once, and answers all.
 //!
 //! Those who were just answered are likely to write again, and a sync costs much the same for one
 //! as for many. So it waits for half of those who were under way before, but no longer than a sync

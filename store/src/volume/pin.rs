@@ -74,6 +74,11 @@ impl Pins {
         if self.has_free() { self.held.pop_front() } else { None }
     }
 
+    /// Puts back what could not be freed.
+    fn hold_again(&mut self, segment: Live) {
+        self.held.push_front(segment);
+    }
+
     fn is_free(&self, held: &Live) -> bool {
         self.holders.values().all(|holder| held.number < holder.first)
     }
@@ -193,7 +198,10 @@ impl Engine {
         loop {
             let next = self.lock().pins.free();
             let Some(segment) = next else { return Ok(()) };
-            checkpoint::free(self, &segment)?;
+            if let Err(error) = checkpoint::free(self, &segment) {
+                self.lock().pins.hold_again(segment);
+                return Err(error);
+            }
         }
     }
 }

@@ -14,7 +14,6 @@ use super::namespace_file;
 use super::stage::Stage;
 use super::tree::not_a_directory;
 use crate::disk::{Access, Disk, DiskFile, split};
-use crate::error::is_out_of_files;
 use crate::revision::Revision;
 use crate::{Result, StoreError};
 
@@ -53,6 +52,8 @@ pub(super) struct Saver<'a> {
     room_bytes: u64,
     /// The directories that were made durable.
     known: BTreeSet<String>,
+    /// Temporary files that were made and have no other name yet.
+    left: Vec<String>,
 }
 
 impl<'a> Saver<'a> {
@@ -63,53 +64,61 @@ impl<'a> Saver<'a> {
         names: &'a Names,
         room_bytes: u64,
     ) -> Self {
-        Self { disk, stage, names, room_bytes, known: BTreeSet::new() }
+        Self { disk, stage, names, room_bytes, known: BTreeSet::new(), left: Vec::new() }
     }
 
-    /// Brings these into the tree, durably; gives those that fitted, and for which files could be
-    /// opened.
+    /// Brings these into the tree, durably; gives those that fitted.
     ///
     /// # Errors
-    /// As the disk says, but that it is full.
+    /// As the disk says, but that it is full. Some of them may stand in the tree then, as they
+    /// should; it can be tried again.
     pub(super) fn save(&mut self, due: Vec<Due>) -> Result<Vec<Due>> {
+        self.sweep()?;
         let (removed, written): (Vec<Due>, Vec<Due>) =
             due.into_iter().partition(|due| matches!(due.entry, Entry::Document(None)));
         let mut directories = BTreeSet::new();
-        let mut saved = Vec::with_capacity(removed.len() + written.len());
         // First, because it makes room.
-        for due in removed {
-            if self.remove(&due.path, &mut directories)? {
-                saved.push(due);
-            }
+        for due in &removed {
+            self.remove(&due.path, &mut directories)?;
         }
-        let mut staged = self.stage_all(written)?.into_iter();
-        while staged.len() > 0 {
+        let staged = self.stage_all(written)?;
+        let mut saved = removed;
+        for chunk in staged.chunks(RENAMES) {
             let names = self.names.change();
-            for Staged { temporary, due, .. } in staged.by_ref().take(RENAMES) {
-                if is_done(self.disk.rename(&temporary, &due.path), &due.path)? {
-                    names.made(&due.path);
-                    directories.insert(split(&due.path).0.to_owned());
-                    saved.push(due);
-                }
+            for Staged { temporary, due, .. } in chunk {
+                self.disk.rename(temporary, &due.path).map_err(|error| at(&due.path, error))?;
+                names.made(&due.path);
+                directories.insert(split(&due.path).0.to_owned());
             }
         }
+        self.left.clear();
+        saved.extend(staged.into_iter().map(|staged| staged.due));
         self.sync_directories(&directories)?;
         Ok(saved)
     }
 
-    /// Says whether there is nothing by now.
-    fn remove(&self, path: &str, directories: &mut BTreeSet<String>) -> Result<bool> {
+    /// Removes what a round that failed has left.
+    fn sweep(&mut self) -> Result<()> {
+        while let Some(temporary) = self.left.last() {
+            match self.disk.remove(temporary) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                // Some have got their names.
+                _ => drop(self.left.pop()),
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&self, path: &str, directories: &mut BTreeSet<String>) -> Result<()> {
         let names = self.names.change();
         match self.disk.remove(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-            removed => {
-                let is_removed = is_done(removed, path)?;
-                if is_removed {
-                    names.removed(path);
-                    directories.insert(split(path).0.to_owned());
-                }
-                Ok(is_removed)
+            Ok(()) => {
+                names.removed(path);
+                directories.insert(split(path).0.to_owned());
+                Ok(())
             }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(at(path, error)),
         }
     }
 
@@ -127,7 +136,6 @@ impl<'a> Saver<'a> {
                     staged.push(Staged { file: None, ..one });
                 }
                 Err(StoreError::OutOfSpace) => {}
-                Err(StoreError::Io(error)) if is_out_of_files(&error) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -166,6 +174,7 @@ impl<'a> Saver<'a> {
             }
             written => written?,
         };
+        self.left.push(temporary.clone());
         Ok(Staged { temporary, file: Some(file), due })
     }
 
@@ -193,16 +202,6 @@ impl<'a> Saver<'a> {
             return self.disk.sync_everything();
         }
         directories.iter().try_for_each(|directory| self.disk.sync_directory(directory))
-    }
-}
-
-/// Where the process may open no more files now, it is not: the journal has it, and the next round
-/// tries again.
-fn is_done(result: io::Result<()>, path: &str) -> Result<bool> {
-    match result {
-        Ok(()) => Ok(true),
-        Err(error) if is_out_of_files(&error) => Ok(false),
-        Err(error) => Err(at(path, error)),
     }
 }
 

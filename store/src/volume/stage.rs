@@ -144,10 +144,18 @@ impl Stage {
         reserves().any(|reserve| self.disk.remove(&reserve).is_ok())
     }
 
-    /// Whether the room is set aside, if need be by now.
-    pub(super) fn has_reserve(&self) -> bool {
+    /// Sees to it that the room is set aside.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::StorageFull`], where there is none; as the disk says.
+    pub(super) fn require_reserve(&self) -> io::Result<()> {
         self.refill();
-        reserves().all(|reserve| self.disk.open(&reserve, Access::Read).is_ok())
+        reserves().try_for_each(|reserve| match self.disk.open(&reserve, Access::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            opened => opened.map(drop),
+        })
     }
 
     /// Makes the directories on the way to a path, each durable before anything is put in. One
