@@ -158,9 +158,10 @@ impl Journal {
 }
 
 /// Reads the journal, all of it once and what is not in the tree a second time, and compares with
-/// the tree. Where more is missing there than `bytes_max` of memory hold, the tree is brought up
-/// to date on the way. That changes nothing for the next start, whenever this one ends: it finds
-/// the same journal, and in the tree what some of its records came to.
+/// the tree. What stands there is forgotten on the way; and where more is missing there than
+/// `bytes_max` of memory hold, the tree is brought up to date. That changes nothing for the next
+/// start, whenever this one ends: it finds the same journal, and in the tree what some of its
+/// records came to.
 ///
 /// Where there is no room for that, it takes more memory rather than refuse to start.
 pub(super) fn recover(
@@ -180,7 +181,11 @@ pub(super) fn recover(
         }
         backlog.add(path, sequence, change);
         if backlog.bytes > limit {
-            backlog.save(tree, saver, bytes_max)?;
+            backlog.settle(tree)?;
+            // With less room than that, it would soon be here again.
+            if backlog.bytes > bytes_max / 4 * 3 {
+                backlog.save(tree, saver, bytes_max)?;
+            }
             limit = bytes_max.max(2 * backlog.bytes);
         }
         Ok(())
@@ -323,6 +328,24 @@ impl Backlog {
         }
     }
 
+    /// Forgets what is in the tree.
+    fn settle(&mut self, tree: &Tree) -> Result<(), RecoverError> {
+        let mut settled = Vec::new();
+        for (path, pending) in &self.pending {
+            if compare(tree, path, pending)?.is_none() {
+                settled.push(Arc::clone(path));
+            }
+        }
+        settled.iter().for_each(|path| self.forget(path));
+        Ok(())
+    }
+
+    fn forget(&mut self, path: &Arc<str>) {
+        if let Some(pending) = self.pending.remove(path) {
+            self.bytes -= pending.bytes(path);
+        }
+    }
+
     /// Brings the tree up to date with what is pending, and forgets what fitted. Namespaces are
     /// held whole for that, a few at a time.
     fn save(
@@ -349,11 +372,7 @@ impl Backlog {
             }
         }
         settled.extend(saver.save(due)?.into_iter().map(|it| it.path));
-        for path in settled {
-            if let Some(pending) = self.pending.remove(&path) {
-                self.bytes -= pending.bytes(&path);
-            }
-        }
+        settled.iter().for_each(|path| self.forget(path));
         Ok(())
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use stowage_store::{Patch, Preconditions, Store, VolumeOptions};
+use stowage_store::{Key, Name, NameKind, Patch, Preconditions, Store, VolumeOptions};
 
 use crate::content::{ARCHIVES, NAMESPACES, body, changes, document_key, namespace_key};
 use crate::disk::{Faults, SimDisk, Survival};
@@ -88,6 +88,47 @@ async fn a_start_with_little_memory_serves_the_same_wherever_the_power_goes() {
             let what = format!("seed {seed}, cut at {cut}, {survival:?}, then {again} bytes");
             expect(after, again, &content, &what).await;
         }
+    }
+}
+
+#[tokio::test]
+async fn a_start_writes_nothing_where_what_the_tree_lacks_fits_into_memory() {
+    const ALL: usize = 420;
+    const SAVED: usize = 360;
+    let key = |number: usize| {
+        Key::run_store(&Name::parse(NameKind::RunStore, &number.to_string()).expect("a name"))
+    };
+    let disk = SimDisk::new();
+    let store = open(disk.clone(), &options(MUCH)).expect("a new store");
+    for number in 0..ALL {
+        store
+            .put(&key(number), vec![b'x'; 500].into(), Preconditions::none())
+            .await
+            .expect("a put");
+    }
+    let disk = disk.fork_after(Survival::Kept, 0);
+    drop(store);
+    open(disk.clone(), &options(MUCH)).expect("it opens").shutdown().await;
+    let recording = disk.recording();
+    let mut walk = recording.walk();
+    let in_tree =
+        |disk: &SimDisk| disk.files().iter().filter(|it| it.starts_with("run-stores/")).count();
+    let left = recording
+        .operations()
+        .map(|cut| walk.power_cut_at(cut, Survival::Kept, 0))
+        .find(|left| in_tree(left) == SAVED)
+        .expect("a checkpoint under way");
+
+    // All of them need four times of that, what is missing less than three quarters.
+    let bytes = 80 << 10;
+    let faults = Faults { failed_write: Some(0), ..Faults::default() };
+    let unwritable = left.fork_after(Survival::Kept, 0);
+    unwritable.set_faults(faults);
+    drop(open(unwritable, &options(bytes)).expect("a start that writes nothing"));
+    let store = open(left, &options(bytes)).expect("it opens");
+    for number in 0..ALL {
+        let object = store.get(&key(number)).await.expect("a read");
+        assert!(object.is_some_and(|it| it.body.len() == 500), "document {number}");
     }
 }
 
