@@ -125,7 +125,7 @@ impl Engine {
         let probe = |engine: &Arc<Self>| match engine.stage.write(b"probe", None) {
             Ok((path, file)) => {
                 let synced = file.sync();
-                engine.disk.remove(&path)?;
+                engine.stage.discard(path);
                 Ok(synced?)
             }
             Err(StoreError::OutOfSpace) => Ok(()),

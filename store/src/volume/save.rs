@@ -52,8 +52,11 @@ pub(super) struct Saver<'a> {
     room_bytes: u64,
     /// The directories that were made durable.
     known: BTreeSet<String>,
-    /// Temporary files that were made and have no other name yet.
-    left: Vec<String>,
+    /// The temporary files of this round.
+    staged: Vec<String>,
+    /// Directories with names that are not durable. A round that failed leaves them to the next:
+    /// it does not see what was removed already.
+    unsynced: BTreeSet<String>,
 }
 
 impl<'a> Saver<'a> {
@@ -64,7 +67,15 @@ impl<'a> Saver<'a> {
         names: &'a Names,
         room_bytes: u64,
     ) -> Self {
-        Self { disk, stage, names, room_bytes, known: BTreeSet::new(), left: Vec::new() }
+        Self {
+            disk,
+            stage,
+            names,
+            room_bytes,
+            known: BTreeSet::new(),
+            staged: Vec::new(),
+            unsynced: BTreeSet::new(),
+        }
     }
 
     /// Brings these into the tree, durably; gives those that fitted.
@@ -73,13 +84,21 @@ impl<'a> Saver<'a> {
     /// As the disk says, but that it is full. Some of them may stand in the tree then, as they
     /// should; it can be tried again.
     pub(super) fn save(&mut self, due: Vec<Due>) -> Result<Vec<Due>> {
-        self.sweep()?;
+        let saved = self.bring(due);
+        let staged = std::mem::take(&mut self.staged);
+        if saved.is_err() {
+            // Some have got their names: then there is nothing.
+            staged.into_iter().for_each(|temporary| self.stage.discard(temporary));
+        }
+        saved
+    }
+
+    fn bring(&mut self, due: Vec<Due>) -> Result<Vec<Due>> {
         let (removed, written): (Vec<Due>, Vec<Due>) =
             due.into_iter().partition(|due| matches!(due.entry, Entry::Document(None)));
-        let mut directories = BTreeSet::new();
         // First, because it makes room.
         for due in &removed {
-            self.remove(&due.path, &mut directories)?;
+            self.remove(&due.path)?;
         }
         let staged = self.stage_all(written)?;
         let mut saved = removed;
@@ -88,33 +107,20 @@ impl<'a> Saver<'a> {
             for Staged { temporary, due, .. } in chunk {
                 self.disk.rename(temporary, &due.path).map_err(|error| at(&due.path, error))?;
                 names.made(&due.path);
-                directories.insert(split(&due.path).0.to_owned());
+                self.unsynced.insert(split(&due.path).0.to_owned());
             }
         }
-        self.left.clear();
         saved.extend(staged.into_iter().map(|staged| staged.due));
-        self.sync_directories(&directories)?;
+        self.sync_directories()?;
         Ok(saved)
     }
 
-    /// Removes what a round that failed has left.
-    fn sweep(&mut self) -> Result<()> {
-        while let Some(temporary) = self.left.last() {
-            match self.disk.remove(temporary) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-                // Some have got their names.
-                _ => drop(self.left.pop()),
-            }
-        }
-        Ok(())
-    }
-
-    fn remove(&self, path: &str, directories: &mut BTreeSet<String>) -> Result<()> {
+    fn remove(&mut self, path: &str) -> Result<()> {
         let names = self.names.change();
         match self.disk.remove(path) {
             Ok(()) => {
                 names.removed(path);
-                directories.insert(split(path).0.to_owned());
+                self.unsynced.insert(split(path).0.to_owned());
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -174,7 +180,7 @@ impl<'a> Saver<'a> {
             }
             written => written?,
         };
-        self.left.push(temporary.clone());
+        self.staged.push(temporary.clone());
         Ok(Staged { temporary, file: Some(file), due })
     }
 
@@ -197,11 +203,15 @@ impl<'a> Saver<'a> {
         due.holds_journal || self.disk.open(&due.path, Access::Read).is_ok()
     }
 
-    fn sync_directories(&self, directories: &BTreeSet<String>) -> io::Result<()> {
-        if directories.len() > FILES_SYNCED_EACH {
-            return self.disk.sync_everything();
+    fn sync_directories(&mut self) -> io::Result<()> {
+        if self.unsynced.len() > FILES_SYNCED_EACH {
+            self.disk.sync_everything()?;
+        } else {
+            let mut directories = self.unsynced.iter();
+            directories.try_for_each(|directory| self.disk.sync_directory(directory))?;
         }
-        directories.iter().try_for_each(|directory| self.disk.sync_directory(directory))
+        self.unsynced.clear();
+        Ok(())
     }
 }
 

@@ -39,6 +39,8 @@ const RESERVE_BYTES: usize = 4096;
 pub(super) struct Stage {
     disk: Arc<dyn Disk>,
     files: AtomicU64,
+    /// Files that are to go, and could not yet.
+    left: Mutex<Vec<String>>,
     /// Held by who fills the reserve or takes of it: what is taken half filled would be written
     /// over by who fills it.
     reserve: Mutex<()>,
@@ -46,15 +48,34 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn new(disk: Arc<dyn Disk>) -> Self {
-        Self { disk, files: AtomicU64::new(0), reserve: Mutex::new(()) }
+        Self { disk, files: AtomicU64::new(0), left: Mutex::default(), reserve: Mutex::new(()) }
     }
 
     fn reserve(&self) -> MutexGuard<'_, ()> {
         self.reserve.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Removes a temporary file, later where it cannot be now.
+    pub(super) fn discard(&self, path: String) {
+        match self.disk.remove(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => self.left().push(path),
+            _ => {}
+        }
+    }
+
+    /// Removes what could not be.
+    pub(super) fn discard_left(&self) {
+        let left = std::mem::take(&mut *self.left());
+        left.into_iter().for_each(|path| self.discard(path));
+    }
+
+    fn left(&self) -> MutexGuard<'_, Vec<String>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A new, empty file, and its path.
     pub(super) fn create(&self) -> io::Result<(String, Box<dyn DiskFile>)> {
+        self.discard_left();
         let path = self.path();
         let file = self.disk.create(&path)?;
         Ok((path, file))
@@ -87,8 +108,7 @@ impl Stage {
             Ok(()) => Ok((path, file)),
             Err(error) => {
                 drop(file);
-                // The first error counts; what is left is swept at the next start.
-                let _ = self.disk.remove(&path);
+                self.discard(path);
                 Err(StoreError::from_io(error))
             }
         }
@@ -116,8 +136,13 @@ impl Stage {
             modified.map_or(Ok(()), |time| file.set_modified(time.nanoseconds()))?;
             Ok::<_, io::Error>(file)
         };
-        let file = reserves().find_map(|reserve| take(reserve).ok());
-        file.map(|file| (path, file)).ok_or(StoreError::OutOfSpace)
+        match reserves().find_map(|reserve| take(reserve).ok()) {
+            Some(file) => Ok((path, file)),
+            None => {
+                self.discard(path);
+                Err(StoreError::OutOfSpace)
+            }
+        }
     }
 
     /// Sets the room aside where it is not. A volume that is still full is no error.

@@ -57,7 +57,13 @@ fn runtime() -> Runtime {
 fn after_a_power_cut_an_archive_is_there_as_a_whole_or_not_at_all() {
     let runtime = runtime();
     let first = u64::from(fastrand::u32(..));
-    let troubles = [Trouble::None, Trouble::FailedSync, Trouble::FailedWrite, Trouble::NoRoom];
+    let troubles = [
+        Trouble::None,
+        Trouble::FailedSync,
+        Trouble::FailedWrite,
+        Trouble::NoRoom,
+        Trouble::NoFiles,
+    ];
     let mut cuts = 0;
     for seed in first..first + if is_long() { 400 } else { 8 } {
         let trouble = troubles[seed as usize % troubles.len()];

@@ -178,7 +178,8 @@ pub(crate) async fn run<S: Store + ?Sized>(store: &S, log: &Log, random: &mut Rn
     in_time("the clients", join_all(clients)).await;
 }
 
-/// Writes until a write is accepted: a store that was full works again once it is not.
+/// Writes until a write is accepted: a store that was full works again once it is not; so does one
+/// that could open no files.
 ///
 /// # Errors
 /// The store has failed, or does not accept one for long.
@@ -193,11 +194,11 @@ pub(crate) async fn write_again<S: Store + ?Sized>(store: &S, log: &Log) -> Resu
             return Ok(());
         }
         if let Some(error) = store.failed().now_or_never() {
-            return Err(format!("with room again, it has failed: {error}"));
+            return Err(format!("once the trouble is over, it has failed: {error}"));
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    Err(format!("with room again, no write is accepted within {PATIENCE:?}"))
+    Err(format!("once the trouble is over, no write is accepted within {PATIENCE:?}"))
 }
 
 /// Reads everything, each of it as a client does.

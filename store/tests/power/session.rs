@@ -6,7 +6,7 @@ use fastrand::Rng;
 use stowage_store::{OpenError, Store, VolumeOptions, VolumeStore};
 
 use crate::clients::{self, Log, Recorded, in_time};
-use crate::disk::{Recording, SimDisk};
+use crate::disk::{Faults, Recording, SimDisk};
 
 /// Opens a store on a disk; the tests of the tests put something in between.
 pub(crate) type Open = fn(SimDisk, &VolumeOptions) -> Result<VolumeStore, OpenError>;
@@ -39,6 +39,7 @@ pub(crate) enum Trouble {
     FailedSync,
     FailedWrite,
     NoRoom,
+    NoFiles,
 }
 
 /// A session that is over.
@@ -107,8 +108,11 @@ pub(crate) async fn serve(
             drop(pin);
         }
         clients::run(&store, &log, random, extent).await;
-        if is_last && trouble == Trouble::NoRoom {
-            disk.change_faults(|faults| faults.room_bytes = None);
+        let passes = matches!(trouble, Trouble::NoRoom | Trouble::NoFiles);
+        if is_last && passes {
+            disk.change_faults(|faults| {
+                *faults = Faults { lies: faults.lies, ..Faults::default() };
+            });
             clients::write_again(&store, &log).await?;
             let last = Extent { clients: 1, steps: 4, ..extent };
             clients::run(&store, &log, random, last).await;
@@ -120,7 +124,7 @@ pub(crate) async fn serve(
         drop(store);
         log.close();
         let left = temporary_files(&disk);
-        if !left.is_empty() && (!is_last || trouble == Trouble::None) {
+        if !left.is_empty() && (!is_last || matches!(trouble, Trouble::None | Trouble::NoFiles)) {
             return Err(format!("after the end of a sound store, {left:?} are left"));
         }
     }
@@ -145,5 +149,6 @@ fn make(trouble: Trouble, disk: &SimDisk, random: &mut Rng) {
         Trouble::FailedSync => faults.failed_sync = Some(soon),
         Trouble::FailedWrite => faults.failed_write = Some(soon),
         Trouble::NoRoom => faults.room_bytes = Some(room),
+        Trouble::NoFiles => faults.is_out_of_files = true,
     });
 }

@@ -30,7 +30,8 @@ impl Engine {
         // After a failure the next start is to find everything as it was.
         if !self.has_failed() {
             // What the disk refuses now is swept at the next start.
-            left.iter().for_each(|path| drop(self.disk.remove(path)));
+            left.into_iter().for_each(|path| self.stage.discard(path));
+            self.stage.discard_left();
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::read::info;
 use super::turns::Permit;
 use crate::disk::{DiskFile, split};
+use crate::error::is_out_of_files;
 use crate::revision::Revision;
 use crate::volume::blocking;
 use crate::volume::engine::{DEFECT, Engine};
@@ -123,6 +124,7 @@ impl Permit {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 StoreError::Io(error)
             }
+            _ if is_out_of_files(&error) => StoreError::Io(error),
             _ => self.unsynced(error),
         })?;
         self.turns.has_made_way(split(path).0);
@@ -163,6 +165,7 @@ impl Permit {
                 StoreError::Io(error)
             }
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::OutOfSpace,
+            _ if is_out_of_files(&error) => StoreError::Io(error),
             _ => self.indeterminate(&error),
         }
     }

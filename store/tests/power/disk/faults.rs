@@ -29,6 +29,9 @@ pub(crate) struct Faults {
     /// The first write from this number on fails half way.
     pub(crate) failed_write: Option<Number>,
     pub(crate) lies: Lies,
+    /// For half of the time no file or directory can be opened, and no name be changed: the process
+    /// has too many open. Directories can be synced, by the one that is always open.
+    pub(crate) is_out_of_files: bool,
     /// How many bytes fit, in whole [`BLOCK`]s.
     pub(crate) room_bytes: Option<usize>,
 }

@@ -5,6 +5,8 @@ use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use fastrand::Rng;
+use rustix::io::Errno;
 use stowage_store::disk::{Access, Disk, DiskFile, Kind, Metadata};
 
 use super::faults::{Faults, Lies, Room};
@@ -14,6 +16,9 @@ use super::survival::Survival;
 
 /// What a disk says that it holds, where its room has no limit.
 const SIZE: u64 = 1 << 30;
+
+/// For so many operations there are files to be had, or none.
+const AT_ONCE: Number = 32;
 
 /// A disk in memory. Its clones are the same disk.
 #[derive(Debug, Clone)]
@@ -167,6 +172,15 @@ impl Machine {
         Ok(self.is_dead)
     }
 
+    /// Counts an operation that has to open something.
+    fn reach(&mut self) -> io::Result<bool> {
+        let is_cut = self.begin()?;
+        if self.faults.is_out_of_files && Rng::with_seed(self.operations / AT_ONCE).bool() {
+            return Err(Errno::MFILE.into());
+        }
+        Ok(is_cut)
+    }
+
     /// Counts an operation that changes nothing.
     fn look(&mut self) -> io::Result<()> {
         if self.begin()? { Err(no_power()) } else { Ok(()) }
@@ -273,7 +287,7 @@ impl Machine {
 impl Disk for SimDisk {
     fn create(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
         let mut machine = self.machine();
-        let is_cut = machine.begin()?;
+        let is_cut = machine.reach()?;
         let (parent, name, there) = machine.place(path)?;
         if there.is_some() {
             return Err(ErrorKind::AlreadyExists.into());
@@ -288,7 +302,9 @@ impl Disk for SimDisk {
 
     fn open(&self, path: &str, access: Access) -> io::Result<Box<dyn DiskFile>> {
         let mut machine = self.machine();
-        machine.look()?;
+        if machine.reach()? {
+            return Err(no_power());
+        }
         let (id, node) = machine.node(path)?;
         if matches!(node, Node::Directory(_)) {
             return Err(ErrorKind::InvalidData.into());
@@ -299,7 +315,7 @@ impl Disk for SimDisk {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut machine = self.machine();
-        let is_cut = machine.begin()?;
+        let is_cut = machine.reach()?;
         let (from_parent, from, there) = machine.place(from)?;
         let id = there.ok_or(ErrorKind::NotFound)?;
         let (to_parent, to, replaced) = machine.place(to)?;
@@ -314,7 +330,7 @@ impl Disk for SimDisk {
 
     fn link(&self, from: &str, to: &str) -> io::Result<()> {
         let mut machine = self.machine();
-        let is_cut = machine.begin()?;
+        let is_cut = machine.reach()?;
         let (_, _, there) = machine.place(from)?;
         let id = there.ok_or(ErrorKind::NotFound)?;
         let (parent, name, replaced) = machine.place(to)?;
@@ -330,7 +346,7 @@ impl Disk for SimDisk {
 
     fn remove(&self, path: &str) -> io::Result<()> {
         let mut machine = self.machine();
-        let is_cut = machine.begin()?;
+        let is_cut = machine.reach()?;
         let (parent, name, there) = machine.place(path)?;
         if machine.is_directory(there.ok_or(ErrorKind::NotFound)?) {
             return Err(ErrorKind::IsADirectory.into());
@@ -340,7 +356,7 @@ impl Disk for SimDisk {
 
     fn make_directory(&self, path: &str) -> io::Result<()> {
         let mut machine = self.machine();
-        let is_cut = machine.begin()?;
+        let is_cut = machine.reach()?;
         let (parent, name, there) = machine.place(path)?;
         if there.is_some() {
             return Err(ErrorKind::AlreadyExists.into());
@@ -353,7 +369,7 @@ impl Disk for SimDisk {
 
     fn remove_directory(&self, path: &str) -> io::Result<()> {
         let mut machine = self.machine();
-        let is_cut = machine.begin()?;
+        let is_cut = machine.reach()?;
         let (parent, name, there) = machine.place(path)?;
         match &machine.state.nodes[&there.ok_or(ErrorKind::NotFound)?] {
             Node::File(_) => return Err(ErrorKind::NotADirectory.into()),
@@ -367,7 +383,9 @@ impl Disk for SimDisk {
 
     fn entries(&self, path: &str) -> io::Result<Vec<(String, Kind)>> {
         let mut machine = self.machine();
-        machine.look()?;
+        if machine.reach()? {
+            return Err(no_power());
+        }
         let (_, Node::Directory(directory)) = machine.node(path)? else {
             return Err(ErrorKind::NotADirectory.into());
         };
@@ -375,7 +393,7 @@ impl Disk for SimDisk {
         let mut entries: Vec<_> =
             directory.now.iter().map(|(name, id)| (name.clone(), kind(*id))).collect();
         // In no order, but the same one each time.
-        fastrand::Rng::with_seed(machine.operations).shuffle(&mut entries);
+        Rng::with_seed(machine.operations).shuffle(&mut entries);
         Ok(entries)
     }
 
