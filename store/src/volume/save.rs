@@ -145,14 +145,22 @@ impl<'a> Saver<'a> {
                 Err(error) => return Err(error),
             }
         }
-        if staged.len() > FILES_SYNCED_EACH {
-            self.disk.sync_everything()?;
-        } else {
-            for file in staged.iter().filter_map(|one| one.file.as_ref()) {
-                file.sync()?;
+        match self.sync(&staged).map_err(StoreError::from_io) {
+            // Some file systems find out no earlier. Which of them fitted, nobody knows.
+            Err(StoreError::OutOfSpace) => {
+                let staged = self.staged.drain(..);
+                staged.for_each(|temporary| self.stage.discard(temporary));
+                Ok(Vec::new())
             }
+            synced => synced.map(|()| staged),
         }
-        Ok(staged)
+    }
+
+    fn sync(&self, staged: &[Staged]) -> io::Result<()> {
+        if staged.len() > FILES_SYNCED_EACH {
+            return self.disk.sync_everything();
+        }
+        staged.iter().filter_map(|one| one.file.as_ref()).try_for_each(|file| file.sync())
     }
 
     fn stage(&mut self, due: Due) -> Result<Staged> {
@@ -218,6 +226,9 @@ impl<'a> Saver<'a> {
 fn at(path: &str, error: io::Error) -> StoreError {
     match error.kind() {
         io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => not_a_directory(path),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            StoreError::Io(io::Error::new(error.kind(), format!("{path}: {error}")))
+        }
         _ => StoreError::from_io(error),
     }
 }

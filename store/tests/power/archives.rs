@@ -63,6 +63,7 @@ fn after_a_power_cut_an_archive_is_there_as_a_whole_or_not_at_all() {
         Trouble::FailedWrite,
         Trouble::NoRoom,
         Trouble::NoFiles,
+        Trouble::FullAtSync,
     ];
     let mut cuts = 0;
     for seed in first..first + if is_long() { 400 } else { 8 } {

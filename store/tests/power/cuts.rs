@@ -68,12 +68,13 @@ pub(crate) fn chain(seed: u64, open: Open, stride: usize) -> Result<Seen, Failur
     let mut disk = SimDisk::new();
     let (mut seen, mut last_write) = (Seen::default(), 0);
     for number in 0..2 + random.usize(..3) {
-        let trouble = match random.usize(..9) {
+        let trouble = match random.usize(..10) {
             0 => Trouble::FailedSync,
             1 => Trouble::FailedWrite,
             2 => Trouble::NoRoom,
             3 => Trouble::None,
             4 => Trouble::NoFiles,
+            5 => Trouble::FullAtSync,
             _ => Trouble::PowerCut,
         };
         let failure = |place: String, what, steps| Failure {

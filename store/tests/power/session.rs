@@ -40,6 +40,7 @@ pub(crate) enum Trouble {
     FailedWrite,
     NoRoom,
     NoFiles,
+    FullAtSync,
 }
 
 /// A session that is over.
@@ -108,7 +109,7 @@ pub(crate) async fn serve(
             drop(pin);
         }
         clients::run(&store, &log, random, extent).await;
-        let passes = matches!(trouble, Trouble::NoRoom | Trouble::NoFiles);
+        let passes = matches!(trouble, Trouble::NoRoom | Trouble::NoFiles | Trouble::FullAtSync);
         if is_last && passes {
             disk.change_faults(|faults| {
                 *faults = Faults { lies: faults.lies, ..Faults::default() };
@@ -124,7 +125,10 @@ pub(crate) async fn serve(
         drop(store);
         log.close();
         let left = temporary_files(&disk);
-        if !left.is_empty() && (!is_last || matches!(trouble, Trouble::None | Trouble::NoFiles)) {
+        if !left.is_empty()
+            && (!is_last
+                || matches!(trouble, Trouble::None | Trouble::NoFiles | Trouble::FullAtSync))
+        {
             return Err(format!("after the end of a sound store, {left:?} are left"));
         }
     }
@@ -149,6 +153,7 @@ fn make(trouble: Trouble, disk: &SimDisk, random: &mut Rng) {
         Trouble::FailedSync => faults.failed_sync = Some(soon),
         Trouble::FailedWrite => faults.failed_write = Some(soon),
         Trouble::NoRoom => faults.room_bytes = Some(room),
+        Trouble::FullAtSync => faults.full_at_sync = Some(soon),
         Trouble::NoFiles => faults.is_out_of_files = true,
     });
 }

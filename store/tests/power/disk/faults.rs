@@ -28,6 +28,9 @@ pub(crate) struct Faults {
     pub(crate) failed_sync: Option<Number>,
     /// The first write from this number on fails half way.
     pub(crate) failed_write: Option<Number>,
+    /// The first sync of a temporary file from this number on finds the disk full, and drops what
+    /// was dirty.
+    pub(crate) full_at_sync: Option<Number>,
     pub(crate) lies: Lies,
     /// For half of the time no file or directory can be opened, and no name be changed: the process
     /// has too many open. Directories can be synced, by the one that is always open.

@@ -208,6 +208,13 @@ impl Machine {
             self.apply(Step::DropDirty { id, seed });
             return Err(io::Error::other("a sync that failed"));
         }
+        let is_temporary = path.starts_with(".stowage/tmp/");
+        if is_temporary && self.faults.full_at_sync.is_some_and(|from| self.operations >= from) {
+            self.faults.full_at_sync = None;
+            let seed = self.operations;
+            self.apply(Step::DropDirty { id, seed });
+            return Err(ErrorKind::StorageFull.into());
+        }
         let is_lie = match self.faults.lies {
             Lies::None => false,
             Lies::Below(below) => path.starts_with(below),
