@@ -21,6 +21,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use tikv_jemallocator::Jemalloc;
 
 use crate::contest::Outcome;
 use crate::load::stowage::Read;
@@ -30,6 +31,10 @@ use crate::scratch::Scratch;
 use crate::servers::sidecar::AccessLog;
 use crate::servers::{Places, Server};
 use crate::settings::Settings;
+
+/// The server's: the engine alone, which is measured in here, is to take the memory that it takes there.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 const USAGE: &str = "usage: stowage-bench BINARIES PEERS, two directories; see docs/benchmarks.md";
 

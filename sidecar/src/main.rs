@@ -5,6 +5,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use stowage_sidecar::command::{Arguments, WRONG_INPUT, run};
+use tikv_jemallocator::Jemalloc;
+
+/// A request takes some tens of small pieces of memory, and a peak is given back to the system.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
