@@ -6,6 +6,7 @@
 //! ([`support::release`]).
 #![expect(clippy::unwrap_used, reason = "a test helper that fails the test is one")]
 
+mod artifacts;
 mod children;
 mod client;
 mod conditions;

@@ -293,7 +293,7 @@ async fn what_clients_see_across_kills_is_linearizable() {
         std::array::from_fn(|_| BTreeSet::from([(0, Members::new())]));
     let mut tags: [Tags; DOCUMENTS] = Default::default();
     let (ticks, writes) = (Arc::default(), Arc::new(AtomicU64::new(1)));
-    let (mut total, kills) = (0, kills());
+    let (mut total, mut seen, kills) = (0, 0, kills());
     for kill in 0..=kills {
         let process = place.start().await;
         let shared = Arc::new(Shared {
@@ -333,12 +333,14 @@ async fn what_clients_see_across_kills_is_linearizable() {
         let gone = shared.tick();
         total += shared.acknowledged.load(Ordering::Relaxed);
         let mut history = std::mem::take(&mut *shared.history.lock().expect("nobody panicked"));
+        seen += history.documents.iter().map(Vec::len).sum::<usize>();
+        seen += history.namespaces.iter().map(Vec::len).sum::<usize>();
         for (i, history) in history.documents.iter_mut().enumerate() {
             history.iter_mut().for_each(|span| span.end = span.end.min(gone));
             let what = format!("document {i} by kill {kill}");
             go_on(&what, &Document, &mut documents[i], history);
-            let seen = tags[i].take_in(history.iter().map(|span| &span.operation));
-            seen.unwrap_or_else(|error| panic!("{what}: {error}"));
+            let known = tags[i].take_in(history.iter().map(|span| &span.operation));
+            known.unwrap_or_else(|error| panic!("{what}: {error}"));
         }
         for (i, history) in history.namespaces.iter_mut().enumerate() {
             history.iter_mut().for_each(|span| span.end = span.end.min(gone));
@@ -346,5 +348,6 @@ async fn what_clients_see_across_kills_is_linearizable() {
             go_on(&what, &Namespace, &mut namespaces[i], history);
         }
     }
+    println!("{kills} kills, {total} acknowledged writes, {seen} operations checked");
     assert!(total > 10 * kills, "the clients did write: {total} in {kills} kills");
 }

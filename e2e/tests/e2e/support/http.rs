@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use reqwest::blocking::Client;
+use reqwest::blocking::{Client, RequestBuilder};
 use serde_json::Value;
 
 use super::namespace::Namespace;
@@ -61,6 +61,11 @@ impl Caller {
         Self { token: token.to_owned(), ..self.clone() }
     }
 
+    /// A request for what [`Self::send`] does not do: bodies and answers that are no text.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token)
+    }
+
     pub(crate) fn send(
         &self,
         method: Method,
@@ -68,8 +73,7 @@ impl Caller {
         headers: &[(&str, &str)],
         body: Option<String>,
     ) -> Result<Answer, String> {
-        let mut request =
-            self.client.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
+        let mut request = self.request(method, path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -1,6 +1,7 @@
 //! The node's own processes: the tests run in its process namespace.
 
 use std::fs;
+use std::path::PathBuf;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -24,6 +25,11 @@ impl Process {
                 && read("cmdline").is_ok_and(runs)
         };
         ids.filter(matches).map(Self).collect()
+    }
+
+    /// Its root directory (proc(5)): what it sees, its volumes included.
+    pub(crate) fn root(self) -> PathBuf {
+        format!("/proc/{}/root", self.0).into()
     }
 
     /// SIGKILL.
