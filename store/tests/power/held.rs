@@ -146,6 +146,18 @@ fn delete(store: &Arc<VolumeStore>) -> JoinHandle<Result<bool>> {
     tokio::spawn(async move { places::delete(&*store, ONE, Preconditions::none()).await })
 }
 
+/// A change of the archive, one way or the other.
+fn change(store: &Arc<VolumeStore>, deletes: bool) -> JoinHandle<Result<()>> {
+    let store = Arc::clone(store);
+    tokio::spawn(async move {
+        if deletes {
+            delete(&store).await.expect("no panic").map(drop)
+        } else {
+            put(&store, 2, Preconditions::none()).await.expect("no panic").map(drop)
+        }
+    })
+}
+
 /// What is read and listed is what this write made.
 async fn stands(store: &VolumeStore, write: u64, tag: &EntityTag) {
     let read = in_time("a read", places::get(store, ONE)).await.expect("a read");
@@ -197,13 +209,7 @@ async fn a_removal_is_seen_once_it_is_durable() {
 async fn a_name_that_cannot_be_made_durable_ends_the_service() {
     for deletes in [false, true] {
         let (disk, store, old) = armed().await;
-        let change = if deletes {
-            let removed = delete(&store);
-            tokio::spawn(async move { removed.await.expect("no panic").map(drop) })
-        } else {
-            let new = put(&store, 2, Preconditions::none());
-            tokio::spawn(async move { new.await.expect("no panic").map(drop) })
-        };
+        let change = change(&store, deletes);
         disk.holds().await;
         stands(&store, 1, &old).await;
         let waiting = put(&store, 3, Preconditions::none());
@@ -225,6 +231,36 @@ async fn a_name_that_cannot_be_made_durable_ends_the_service() {
         ];
         for result in results {
             assert!(matches!(result, Err(StoreError::Unavailable { .. })), "{result:?}");
+        }
+        in_time("a shutdown", store.shutdown()).await;
+    }
+}
+
+/// The system tells one of those who sync that it failed, and forgets what was to be written. Who
+/// syncs the same directory afterwards hears of nothing.
+#[tokio::test]
+async fn a_name_is_not_acknowledged_once_another_sync_has_failed() {
+    for deletes in [false, true] {
+        let (disk, store, _) = armed().await;
+        let change = change(&store, deletes);
+        disk.holds().await;
+        let fail = async {
+            loop {
+                let next = disk.disk.operations();
+                disk.disk.change_faults(|faults| faults.failed_sync = Some(next));
+                // Some syncs are those of what is set aside, and may fail.
+                if store.put(&document_key(1), body(3), Preconditions::none()).await.is_err() {
+                    return store.failed().await;
+                }
+            }
+        };
+        let failure = in_time("the store fails", fail).await;
+        disk.set(Gate::Open);
+        match in_time("it ends", change).await.expect("no panic") {
+            Err(StoreError::Indeterminate { reason }) => {
+                assert_eq!(failure.to_string(), format!("the store takes no more work: {reason}"));
+            }
+            other => panic!("expected that the outcome is unknown, got {other:?}"),
         }
         in_time("a shutdown", store.shutdown()).await;
     }

@@ -133,7 +133,11 @@ impl Permit {
 
     /// Makes the name at a key durable, or that there is none.
     fn sync_names(&self, key: &ArchiveKey) -> Result<()> {
-        self.disk.sync_directory(split(key.as_str()).0).map_err(|error| self.indeterminate(&error))
+        let directory = split(key.as_str()).0;
+        self.disk.sync_directory(directory).map_err(|error| self.indeterminate(&error))?;
+        // Where the sync of another one failed on a directory of the way, that one alone is told;
+        // what this one relies on may be lost with it.
+        self.sound().map_err(unknown)
     }
 
     /// What a sync means that failed before anything was to be seen.
@@ -173,9 +177,17 @@ impl Permit {
     fn indeterminate(&self, error: &io::Error) -> StoreError {
         self.fail_io("naming an archive", error);
         match self.sound() {
-            Err(StoreError::Unavailable { reason }) => StoreError::Indeterminate { reason },
-            _ => StoreError::Indeterminate { reason: error.to_string() },
+            Err(failure) => unknown(failure),
+            Ok(()) => StoreError::Indeterminate { reason: error.to_string() },
         }
+    }
+}
+
+/// What the failure of the store means to a change that is made and may not be durable.
+fn unknown(failure: StoreError) -> StoreError {
+    match failure {
+        StoreError::Unavailable { reason } => StoreError::Indeterminate { reason },
+        other => other,
     }
 }
 
