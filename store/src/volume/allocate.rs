@@ -15,6 +15,9 @@ use crate::journal::segments;
 /// How soon a full journal is looked at again, should nobody say that it is not full any more.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
+/// Freed segments are kept up to this share of the journal. A checkpoint frees those of a second at once.
+const KEPT_SHARE: u64 = 4;
+
 /// What is to be done next.
 enum Job {
     /// If it can be, out of the file of one that was freed.
@@ -140,8 +143,12 @@ fn next(engine: &Engine) -> Option<Job> {
 fn job(engine: &Engine, state: &mut MutexGuard<'_, State>) -> Option<Job> {
     let options = &engine.options;
     if !state.wants_segment(options) {
-        // One is kept for the next time.
-        return (state.freed.len() > 1).then(|| {
+        // Some are kept for the next time: what has to be written with zeros first costs as much as
+        // what it is for.
+        let kept: u64 = state.freed.iter().map(|(_, capacity)| capacity).sum();
+        let left = options.journal_bytes.saturating_sub(state.layout.bytes());
+        let is_much = kept > left.min(options.journal_bytes / KEPT_SHARE);
+        return (is_much && state.freed.len() > 1).then(|| {
             let (freed, capacity) = state.freed.remove(0);
             Job::Discard { freed, capacity }
         });

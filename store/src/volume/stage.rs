@@ -187,7 +187,8 @@ impl Stage {
     /// that exists may have been made just before a kill, so it is made durable as well.
     ///
     /// # Errors
-    /// As the disk says.
+    /// As the disk says. That it is full it says only where nothing was made: a sync that fails, for
+    /// whatever reason, may have dropped what others have put in.
     pub(super) fn make_way(&self, path: &str) -> io::Result<()> {
         let (parent, _) = split(path);
         if parent.is_empty() {
@@ -196,7 +197,12 @@ impl Stage {
         self.make_way(parent)?;
         match self.disk.make_directory(parent) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => self.disk.sync_directory(split(parent).0),
+            _ => self.disk.sync_directory(split(parent).0).map_err(|error| match error.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    io::Error::other(error)
+                }
+                _ => error,
+            }),
         }
     }
 
