@@ -187,7 +187,10 @@ async fn handle(
         (Resource::Set, "DELETE") => runtimes::delete_set(app, caller, uri, headers).await,
         (Resource::Set, _) => runtimes::get_set(app, caller, uri, headers).await,
         (Resource::File, _) => runtimes::get_file(app, caller, uri, headers).await,
-        (Resource::Archive, "PUT") => artifacts::put(app, caller, uri, headers, body).await,
+        // It is by far the largest, and every request would carry room for it.
+        (Resource::Archive, "PUT") => {
+            Box::pin(artifacts::put(app, caller, uri, headers, body)).await
+        }
         (Resource::Archive, "DELETE") => artifacts::delete(app, caller, uri, headers).await,
         (Resource::Archive, _) => artifacts::get(app, caller, method, uri, headers).await,
         (Resource::Logs, _) => sites::post_log(app, caller, uri, headers, body).await,
