@@ -14,6 +14,7 @@ mod writes;
 
 mod endless_writes;
 mod full_of_archives;
+mod full_of_small;
 mod full_volume;
 mod large_archive;
 mod little_memory;
@@ -31,6 +32,7 @@ const USAGE: &str = "only the tests of stowage-store start this:
   stowage-store-child little-memory DIRECTORY fill|start   needs little memory, and says how much
   stowage-store-child full-volume DIRECTORY         fills the file system that is mounted there
   stowage-store-child full-of-archives DIRECTORY    fills it with archives
+  stowage-store-child full-of-small DIRECTORY       fills it with small documents
   stowage-store-child large-archive DIRECTORY LENGTH    uploads so many bytes and reads them
   stowage-store-child read-only-volume DIRECTORY    makes that file system read-only, and undoes it";
 
@@ -55,6 +57,7 @@ async fn main() -> ExitCode {
         ["little-memory", directory, part] => little_memory::run(Path::new(directory), part).await,
         ["full-volume", directory] => full_volume::run(Path::new(directory)).await,
         ["full-of-archives", directory] => full_of_archives::run(Path::new(directory)).await,
+        ["full-of-small", directory] => full_of_small::run(Path::new(directory)).await,
         ["read-only-volume", directory] => read_only_volume::run(Path::new(directory)).await,
         _ => return end(64, USAGE),
     }

@@ -63,11 +63,13 @@ impl StoreError {
     /// What the medium's refusal of a write means.
     pub(crate) fn from_io(error: impl Into<io::Error>) -> Self {
         let error = error.into();
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::OutOfSpace,
-            _ => Self::Io(error),
-        }
+        if is_full(&error) { Self::OutOfSpace } else { Self::Io(error) }
     }
+}
+
+/// Whether the volume, or what the user may take of it, is full.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Whether the process, or the machine, may open no more files now. It passes.

@@ -4,17 +4,22 @@
 //! run-store.json                     the default document of the run store
 //! run-stores/{name}.json             its other documents
 //! kv/{namespace}.json                a namespace: {"version":"<n>","snapshot":{…}}
+//! kv/users/{subject}/{namespace}.json   the same, kept apart for one user
 //! runtimes/{repo}/{branch}.json      a set of runtime configs
 //! sites/{site}/artifacts/{build}.tar.gz   the archive of a build
 //! sites/{site}/logs/{build}.json     the log of a build, a document
+//! jobs/…                             the documents of an agent runtime, see [`jobs`]
 //! ```
 //!
 //! The same keys stand under a directory and under an object store's prefix. A key can only be
 //! made here, from names that were checked, so none leads out of the tree.
 
+pub mod jobs;
+
 use std::fmt;
 
-use crate::{Name, NameKind};
+use self::jobs::JobDocument;
+use crate::{Name, NameKind, Subject};
 
 /// The place of a document.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,6 +44,10 @@ pub struct Prefix(Box<str>);
 
 const RUNTIMES: &str = "runtimes/";
 
+const RUN_STORE: &str = "run-store.json";
+
+const RUN_STORES: &str = "run-stores/";
+
 const SITES: &str = "sites/";
 
 const ARTIFACTS: &str = "/artifacts/";
@@ -48,17 +57,27 @@ const LOGS: &str = "/logs/";
 /// The folder that namespaces stand in, and nothing else.
 pub(crate) const NAMESPACES: &str = "kv/";
 
+/// The folder within it that namespaces of single users stand in.
+const USERS: &str = "kv/users/";
+
+/// Whether what stands at a path has a history: namespaces, documents of the run store and sets of
+/// runtime configs have one, what belongs to jobs and sites is a history itself.
+pub(crate) fn has_history(path: &str) -> bool {
+    let has = |folder: &str| path.starts_with(folder);
+    has(NAMESPACES) || has(RUN_STORES) || has(RUNTIMES) || path == RUN_STORE
+}
+
 impl Key {
     /// The default document of the run store.
     #[must_use]
     pub fn default_run_store() -> Self {
-        Self("run-store.json".into())
+        Self(RUN_STORE.into())
     }
 
     /// Another document of the run store.
     #[must_use]
     pub fn run_store(name: &Name) -> Self {
-        Self(["run-stores/", &name.to_segment(), ".json"].concat().into())
+        Self([RUN_STORES, &name.to_segment(), ".json"].concat().into())
     }
 
     /// The runtime configs of one branch of a repository.
@@ -90,6 +109,12 @@ impl Key {
         site_and_build(&self.0, LOGS, ".json")
     }
 
+    /// What it names, where it is the key of a document of the jobs' tree.
+    #[must_use]
+    pub fn as_job_document(&self) -> Option<JobDocument<'_>> {
+        JobDocument::at(&self.0)
+    }
+
     /// The relative path, its segments joined by `/`.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -102,10 +127,11 @@ impl Key {
     pub(crate) fn from_path(path: &str) -> Option<Self> {
         let key = Self(path.into());
         let is_set = key.as_runtime_set().is_some();
-        if is_set || key.as_build_log().is_some() || key == Self::default_run_store() {
+        let is_log = key.as_build_log().is_some();
+        if is_set || is_log || key.as_job_document().is_some() || key == Self::default_run_store() {
             return Some(key);
         }
-        let name = path.strip_prefix("run-stores/")?.strip_suffix(".json")?;
+        let name = path.strip_prefix(RUN_STORES)?.strip_suffix(".json")?;
         Name::from_segment(NameKind::RunStore, name).ok().map(|_| key)
     }
 }
@@ -117,6 +143,21 @@ impl NamespaceKey {
         Self([NAMESPACES, &namespace.to_segment(), ".json"].concat().into())
     }
 
+    /// The path below the folder of all namespaces, without its suffix: `{namespace}`, or
+    /// `users/{subject}/{namespace}`.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        let path = self.0.strip_prefix(NAMESPACES).unwrap_or(&self.0);
+        path.strip_suffix(".json").unwrap_or(path)
+    }
+
+    /// A namespace that one user has for themself.
+    #[must_use]
+    pub fn of_user(subject: &Subject, namespace: &Name) -> Self {
+        let (subject, namespace) = (subject.as_segment(), namespace.to_segment());
+        Self([USERS, subject, "/", &namespace, ".json"].concat().into())
+    }
+
     /// The relative path, its segments joined by `/`.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -126,8 +167,14 @@ impl NamespaceKey {
     /// Reads back a path; `None` where no constructor makes this key.
     #[must_use]
     pub(crate) fn from_path(path: &str) -> Option<Self> {
-        let name = path.strip_prefix(NAMESPACES)?.strip_suffix(".json")?;
-        Name::from_segment(NameKind::Namespace, name).ok().map(|name| Self::shared(&name))
+        let place = path.strip_suffix(".json")?;
+        let name = |segment| Name::from_segment(NameKind::Namespace, segment).ok();
+        if let Some((subject, namespace)) =
+            place.strip_prefix(USERS).and_then(|place| place.split_once('/'))
+        {
+            return Some(Self::of_user(&Subject::from_segment(subject)?, &name(namespace)?));
+        }
+        Some(Self::shared(&name(place.strip_prefix(NAMESPACES)?)?))
     }
 }
 
@@ -190,7 +237,7 @@ impl Prefix {
     /// Every named document of the run store.
     #[must_use]
     pub fn run_stores() -> Self {
-        Self("run-stores/".into())
+        Self(RUN_STORES.into())
     }
 
     /// Every log of a site's builds.
@@ -266,6 +313,28 @@ mod tests {
             ["sites/s/artifacts/b.json", "sites/s/t/artifacts/b.tar.gz", "sites/s/logs/../b.json"];
         for path in odd {
             assert_eq!((Key::from_path(path), ArchiveKey::from_path(path)), (None, None), "{path}");
+        }
+        let namespaces =
+            ["kv/cart.json", "kv/users.json", "kv/users/u%7C1/cart.json", "kv/users/u/users.json"];
+        for path in namespaces {
+            assert_eq!(
+                NamespaceKey::from_path(path).as_ref().map(NamespaceKey::as_str),
+                Some(path)
+            );
+            assert_eq!(Key::from_path(path), None, "{path}");
+        }
+        let odd = [
+            "kv/users/cart.json",
+            "kv/users//cart.json",
+            "kv/users/../cart.json",
+            "kv/u/cart.json",
+            "kv/users/u|1/cart.json",
+            "kv/users/u/a/b.json",
+            "kv/users/u/cart",
+            "kv/a/b.json",
+        ];
+        for path in odd {
+            assert_eq!(NamespaceKey::from_path(path), None, "{path}");
         }
         for path in ["", "x", "run-stores/a.txt", "run-stores/../a.json", "runtimes/r/b/c.json"] {
             assert_eq!(Key::from_path(path), None, "{path}");

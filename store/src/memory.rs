@@ -1,6 +1,6 @@
 //! The model: what a store is, without durability. Tests compare every backend with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,10 +8,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::history::{Place, operations_bytes, timestamp};
+use crate::key::has_history;
+use crate::watch::Watches;
 use crate::{
-    Archive, ArchiveContent, ArchiveInfo, ArchiveKey, BackendKind, Change, Edit, EntityTag, Key,
-    Name, Namespace, NamespaceKey, Object, Patch, Patched, Preconditions, Prefix, Put, Result,
-    Store, StoreError, Updated, Upload,
+    Archive, ArchiveContent, ArchiveInfo, ArchiveKey, BackendKind, Change, Changes, Edit,
+    EntityTag, Folder, HISTORY_MAX, Kept, Key, Name, Namespace, NamespaceKey, Object, Operation,
+    Patch, Patched, Preconditions, Prefix, Put, Result, Segment, Store, StoreError, Updated,
+    Upload, Version, WallClock, What,
 };
 
 /// A store in memory. It forgets everything when it is dropped.
@@ -20,9 +24,25 @@ pub struct MemoryStore {
     shared: Arc<Shared>,
 }
 
+/// The most memory for changes that are kept for those who watch, in bytes.
+const WATCH_BYTES: u64 = 32 << 20;
+
 /// What uploads share with the store.
-#[derive(Debug, Default)]
-struct Shared(Mutex<State>);
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    watches: Arc<Watches>,
+    clock: WallClock,
+    /// How many versions are kept of each namespace and document.
+    versions: usize,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        let (state, clock) = (Mutex::default(), WallClock::System);
+        Self { state, watches: Watches::new(WATCH_BYTES), clock, versions: 0 }
+    }
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -31,6 +51,18 @@ struct State {
     documents: BTreeMap<Key, Arc<Object>>,
     namespaces: BTreeMap<NamespaceKey, Arc<Namespace>>,
     archives: BTreeMap<ArchiveKey, Archive>,
+    /// The versions of each path, the first first.
+    history: BTreeMap<Box<str>, VecDeque<Past>>,
+}
+
+/// One version.
+#[derive(Debug)]
+struct Past {
+    version: Version,
+    /// The namespace, where it is one of a namespace.
+    namespace: Arc<Namespace>,
+    /// What led there from the version before; `None` where that cannot be read.
+    operations: Option<Vec<Operation>>,
 }
 
 impl MemoryStore {
@@ -40,14 +72,98 @@ impl MemoryStore {
         Self::default()
     }
 
+    /// An empty store whose keys are over by this clock.
+    #[must_use]
+    pub fn with_clock(clock: WallClock) -> Self {
+        Self { shared: Arc::new(Shared { clock, ..Shared::default() }) }
+    }
+
+    /// An empty store whose keys are over by this clock, and that keeps so many versions of each
+    /// namespace and document, [`HISTORY_MAX`] at most.
+    #[must_use]
+    pub fn with_history(clock: WallClock, versions: usize) -> Self {
+        let versions = versions.min(HISTORY_MAX);
+        Self { shared: Arc::new(Shared { clock, versions, ..Shared::default() }) }
+    }
+
     fn state(&self) -> Result<MutexGuard<'_, State>> {
         self.shared.state()
+    }
+
+    /// Takes a version into its history.
+    fn keep(&self, state: &mut State, path: &str, past: impl FnOnce() -> Past) {
+        if self.shared.versions == 0 || !has_history(path) {
+            return;
+        }
+        let history = state.history.entry(path.into()).or_default();
+        let past = past();
+        if past.operations.is_none() {
+            history.clear();
+        }
+        history.push_back(past);
+        if history.len() > self.shared.versions {
+            history.pop_front();
+        }
+    }
+
+    fn keep_document(
+        &self,
+        state: &mut State,
+        key: &Key,
+        object: &Arc<Object>,
+        author: Option<Arc<str>>,
+    ) {
+        self.keep(state, key.as_str(), || {
+            let (tag, time) = (object.tag.clone(), Some(object.modified));
+            let version = Version { tag, time, author, place: Place::Document(Arc::clone(object)) };
+            Past { version, namespace: Arc::default(), operations: Some(Vec::new()) }
+        });
+    }
+
+    fn keep_namespace(
+        &self,
+        state: &mut State,
+        key: &NamespaceKey,
+        namespace: &Arc<Namespace>,
+        (operations, author): (Option<&[Operation]>, Option<Arc<str>>),
+    ) {
+        self.keep(state, key.as_str(), || {
+            let (tag, time) = (namespace.tag(), timestamp(self.shared.clock.now()));
+            let version = Version { tag, time, author, place: Place::Namespace };
+            let operations = operations.map(<[Operation]>::to_vec);
+            Past { version, namespace: Arc::clone(namespace), operations }
+        });
+    }
+
+    /// The namespace at a key without the keys that are over. Here they go when somebody looks.
+    fn current(&self, state: &mut State, key: &NamespaceKey) -> Result<Arc<Namespace>> {
+        let mut current = state.namespaces.get(key).cloned().unwrap_or_default();
+        while current.is_due(&self.shared.clock) {
+            let operations = current.expired(self.shared.clock.now());
+            current = Arc::new(current.next(&operations)?);
+            state.namespaces.insert(key.clone(), Arc::clone(&current));
+            self.keep_namespace(state, key, &current, (Some(&operations), None));
+            let version = current.version();
+            self.publish(key.as_str(), || What::Namespace { version, operations });
+        }
+        Ok(current)
+    }
+
+    /// Tells those who watch what stands at a key now; the caller holds the state.
+    fn publish(&self, path: &str, what: impl FnOnce() -> What) {
+        if let Some(topic) = self.shared.watches.publish(path, what) {
+            topic.wake();
+        }
+    }
+
+    fn publish_document(&self, state: &State, key: &Key) {
+        self.publish(key.as_str(), || What::Document(state.documents.get(key).cloned()));
     }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> Result<MutexGuard<'_, State>> {
@@ -75,6 +191,12 @@ impl State {
         self.documents.insert(key.clone(), Arc::clone(&object));
         object
     }
+
+    /// A document goes with its history.
+    fn remove(&mut self, key: &Key) {
+        self.documents.remove(key);
+        self.history.remove(key.as_str());
+    }
 }
 
 #[async_trait]
@@ -87,31 +209,48 @@ impl Store for MemoryStore {
         Ok(self.state()?.documents.get(key).cloned())
     }
 
-    async fn put(&self, key: &Key, body: Bytes, preconditions: Preconditions) -> Result<Put> {
+    async fn put_by(
+        &self,
+        key: &Key,
+        body: Bytes,
+        preconditions: Preconditions,
+        author: Option<Arc<str>>,
+    ) -> Result<Put> {
         let mut state = self.state()?;
         state.check(key, &preconditions)?;
         let created = !state.documents.contains_key(key);
         let object = state.write(key, body);
+        self.keep_document(&mut state, key, &object, author);
+        self.publish_document(&state, key);
         Ok(Put { tag: object.tag.clone(), created })
     }
 
-    async fn update(
+    async fn update_by(
         &self,
         key: &Key,
         preconditions: Preconditions,
         mut edit: Edit,
+        author: Option<Arc<str>>,
     ) -> Result<Updated> {
         let mut state = self.state()?;
         state.check(key, &preconditions)?;
         let before = state.documents.get(key).cloned();
-        let after = match edit(before.as_deref()) {
-            Change::Keep => before.clone(),
-            Change::Put(body) => Some(state.write(key, body)),
+        let change = edit(before.as_deref());
+        let after = match change {
+            Change::Keep => return Ok(Updated { after: before.clone(), before }),
+            Change::Put(body) => {
+                let object = state.write(key, body);
+                self.keep_document(&mut state, key, &object, author);
+                Some(object)
+            }
             Change::Delete => {
-                state.documents.remove(key);
+                state.remove(key);
                 None
             }
         };
+        if before.is_some() || after.is_some() {
+            self.publish_document(&state, key);
+        }
         Ok(Updated { before, after })
     }
 
@@ -121,7 +260,23 @@ impl Store for MemoryStore {
             return Ok(false);
         }
         state.check(key, &preconditions)?;
-        state.documents.remove(key);
+        state.remove(key);
+        self.publish_document(&state, key);
+        Ok(true)
+    }
+
+    async fn delete_job(&self, job: &Segment, preconditions: Preconditions) -> Result<bool> {
+        let mut state = self.state()?;
+        let is_of_job = |key: &Key| key.job_of().is_some_and(|of| of == *job);
+        let keys: Vec<Key> = state.documents.keys().filter(|key| is_of_job(key)).cloned().collect();
+        if keys.is_empty() {
+            return Ok(false);
+        }
+        state.check(&Key::job(job), &preconditions)?;
+        for key in keys {
+            state.remove(&key);
+            self.publish_document(&state, &key);
+        }
         Ok(true)
     }
 
@@ -131,16 +286,120 @@ impl Store for MemoryStore {
         Ok(keys.filter(|key| after.is_none_or(|after| *key > after)).take(limit).cloned().collect())
     }
 
+    async fn directories(
+        &self,
+        folder: &Folder,
+        after: Option<&Segment>,
+        limit: usize,
+    ) -> Result<Vec<Segment>> {
+        let state = self.state()?;
+        // With its slash, as it stands in the paths.
+        let names = state.documents.keys().filter_map(|key| {
+            key.as_str().strip_prefix(folder.as_str())?.split_inclusive('/').next()
+        });
+        let names: BTreeSet<&str> = names.filter(|name| name.ends_with('/')).collect();
+        let after = after.map(|after| format!("{after}/"));
+        let names = names.into_iter().filter(|name| after.as_deref().is_none_or(|it| *name > it));
+        Ok(names
+            .filter_map(|name| Segment::found(name.trim_end_matches('/')))
+            .take(limit)
+            .collect())
+    }
+
     async fn namespace(&self, key: &NamespaceKey) -> Result<Arc<Namespace>> {
-        Ok(self.state()?.namespaces.get(key).cloned().unwrap_or_default())
+        self.current(&mut *self.state()?, key)
     }
 
     async fn patch(&self, key: &NamespaceKey, patch: Patch) -> Result<Patched> {
         let mut state = self.state()?;
-        let current = state.namespaces.get(key).cloned().unwrap_or_default();
+        let current = self.current(&mut state, key)?;
         let namespace = Arc::new(current.patched(&patch)?);
         state.namespaces.insert(key.clone(), Arc::clone(&namespace));
+        let operations = (!patch.forgets_history).then_some(&*patch.operations);
+        self.keep_namespace(&mut state, key, &namespace, (operations, patch.author));
+        let version = namespace.version();
+        self.publish(key.as_str(), || What::Namespace { version, operations: patch.operations });
         Ok(Patched { namespace, created: current.version() == 0 })
+    }
+
+    fn history_length(&self) -> usize {
+        self.shared.versions
+    }
+
+    async fn history(&self, key: &Key) -> Result<Vec<Version>> {
+        let state = self.state()?;
+        let history = state.history.get(key.as_str()).into_iter().flatten();
+        Ok(history.rev().map(|past| past.version.clone()).collect())
+    }
+
+    async fn version(&self, _key: &Key, version: &Version) -> Result<Option<Arc<Object>>> {
+        drop(self.state()?);
+        Ok(match &version.place {
+            Place::Document(object) => Some(Arc::clone(object)),
+            Place::File(_) | Place::Namespace => None,
+        })
+    }
+
+    async fn namespace_history(&self, key: &NamespaceKey) -> Result<Vec<Version>> {
+        let mut state = self.state()?;
+        self.current(&mut state, key)?;
+        let history = state.history.get(key.as_str()).into_iter().flatten();
+        Ok(history.rev().map(|past| past.version.clone()).collect())
+    }
+
+    async fn namespace_version(
+        &self,
+        key: &NamespaceKey,
+        version: u64,
+    ) -> Result<Option<Arc<Namespace>>> {
+        let mut state = self.state()?;
+        let current = self.current(&mut state, key)?;
+        if self.shared.versions > 0 && current.version() == version {
+            return Ok(Some(current));
+        }
+        let mut history = state.history.get(key.as_str()).into_iter().flatten();
+        let past = history.find(|past| past.namespace.version() == version);
+        Ok(past.map(|past| Arc::clone(&past.namespace)))
+    }
+
+    async fn namespace_changes(
+        &self,
+        key: &NamespaceKey,
+        after: u64,
+        up_to: u64,
+        bytes: u64,
+    ) -> Result<Option<Vec<Kept>>> {
+        let state = self.state()?;
+        let history: Vec<&Past> = state.history.get(key.as_str()).into_iter().flatten().collect();
+        let place = |at: u64| history.iter().position(|past| past.namespace.version() == at);
+        let (Some(first), Some(last)) = (place(after), place(up_to)) else { return Ok(None) };
+        let mut taken = 0;
+        let Some(range) = history.get(first + 1..=last) else { return Ok(None) };
+        let change = |past: &&Past| {
+            let (version, operations) = (past.namespace.version(), past.operations.clone()?);
+            Some(Kept { version, operations })
+        };
+        let Some(all) = range.iter().map(change).collect::<Option<Vec<Kept>>>() else {
+            return Ok(None);
+        };
+        let is_wanted = |change: &Kept| {
+            let is_wanted = taken < bytes || taken == 0;
+            taken += operations_bytes(&change.operations).max(1);
+            is_wanted
+        };
+        Ok(Some(all.into_iter().take_while(is_wanted).collect()))
+    }
+
+    async fn watch(&self, key: &Key) -> Result<(Option<Arc<Object>>, Changes)> {
+        let state = self.state()?;
+        let changes = self.shared.watches.subscribe(&key.as_str().into());
+        Ok((state.documents.get(key).cloned(), changes))
+    }
+
+    async fn watch_namespace(&self, key: &NamespaceKey) -> Result<(Arc<Namespace>, Changes)> {
+        let mut state = self.state()?;
+        let namespace = self.current(&mut state, key)?;
+        Ok((namespace, self.shared.watches.subscribe(&key.as_str().into())))
     }
 
     async fn upload(&self, key: &ArchiveKey) -> Result<Box<dyn Upload>> {
@@ -186,6 +445,7 @@ impl Store for MemoryStore {
 
     async fn shutdown(&self) {
         self.shared.lock().closed = true;
+        self.shared.watches.close();
     }
 }
 

@@ -21,6 +21,14 @@ pub enum NameKind {
     Site,
     /// One build of a site.
     Build,
+    /// A job of an agent runtime.
+    Job,
+    /// A checkpoint of a job.
+    Checkpoint,
+    /// A run of a job.
+    Run,
+    /// The type of an event of a run.
+    EventType,
 }
 
 impl NameKind {
@@ -38,6 +46,10 @@ impl fmt::Display for NameKind {
             Self::Branch => "branch",
             Self::Site => "site",
             Self::Build => "build",
+            Self::Job => "job id",
+            Self::Checkpoint => "checkpoint id",
+            Self::Run => "run id",
+            Self::EventType => "event type",
         })
     }
 }

@@ -1,14 +1,19 @@
 //! A namespace: keys with JSON values under one version.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use imbl::OrdMap;
 
-use crate::{EntityTag, Patch, Quota, Result, StoreError, Verdict};
+use crate::expiry::Expiries;
+use crate::{EntityTag, Expiry, Patch, Quota, Result, StoreError, Verdict, WallClock};
 
 /// The longest key of a member, in bytes.
 pub const MEMBER_KEY_BYTES_MAX: usize = 256;
+
+/// How many keys that are over go with one version: as many as one patch may have operations.
+const EXPIRED_AT_ONCE: usize = 1_000;
 
 /// The highest version. No namespace gets there one patch at a time; one whose file a person wrote
 /// may, and what cannot be read again is not to be acknowledged.
@@ -51,12 +56,21 @@ impl std::borrow::Borrow<str> for MemberKey {
 /// One step of a patch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
-    /// Sets a key, whether it stood there or not.
+    /// Sets a key, whether it stood there or not, for good.
     Set {
         /// The key.
         key: MemberKey,
         /// Its value: compact JSON text, which the caller has checked; kept byte for byte.
         value: Bytes,
+    },
+    /// Sets a key, whether it stood there or not, until it is over.
+    SetUntil {
+        /// The key.
+        key: MemberKey,
+        /// As for [`Self::Set`].
+        value: Bytes,
+        /// From then on, the key is gone.
+        expiry: Expiry,
     },
     /// Removes a key; one that is not there is no error.
     Delete {
@@ -77,14 +91,21 @@ pub struct Namespace {
     /// Bytes of the members in the encoded snapshot, without braces and commas; kept up to date
     /// so that a quota costs nothing to check.
     member_bytes: u64,
+    /// When keys are over; `None` where none ever is.
+    expiries: Option<Arc<Expiries>>,
 }
 
 impl Namespace {
     /// A namespace as it was stored.
     #[must_use]
-    pub(crate) fn from_parts(version: u64, members: OrdMap<MemberKey, Bytes>) -> Self {
+    pub(crate) fn from_parts(
+        version: u64,
+        members: OrdMap<MemberKey, Bytes>,
+        expiries: Expiries,
+    ) -> Self {
         let member_bytes = members.iter().map(|(key, value)| encoded_bytes(key, value)).sum();
-        Self { version, members, member_bytes }
+        let expiries = (!expiries.is_empty()).then(|| Arc::new(expiries));
+        Self { version, members, member_bytes, expiries }
     }
 
     /// How many patches were accepted since the namespace was first written; 0 before.
@@ -133,12 +154,38 @@ impl Namespace {
             if i > 0 {
                 out.push(b',');
             }
-            write_json_string(&mut out, key.as_str());
-            out.push(b':');
-            out.extend_from_slice(value);
+            write_member(&mut out, key, value);
         }
         out.push(b'}');
         out.into()
+    }
+
+    /// A part of [`Self::snapshot`]: the members after a key (`None` for the start), up to the one
+    /// that makes it at least so many bytes. The last part comes without a key to go on after.
+    #[must_use]
+    pub fn snapshot_part(
+        &self,
+        after: Option<&MemberKey>,
+        bytes: usize,
+    ) -> (Bytes, Option<MemberKey>) {
+        let mut out = Vec::new();
+        let mut is_first = after.is_none();
+        if is_first {
+            out.push(b'{');
+        }
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        for (key, value) in self.members.range::<_, MemberKey>((from, Bound::Unbounded)) {
+            if !is_first {
+                out.push(b',');
+            }
+            is_first = false;
+            write_member(&mut out, key, value);
+            if out.len() >= bytes {
+                return (out.into(), Some(key.clone()));
+            }
+        }
+        out.push(b'}');
+        (out.into(), None)
     }
 
     /// Applies a patch as one step: the operations in order, then the version grows by one.
@@ -146,12 +193,15 @@ impl Namespace {
         for operation in operations {
             match operation {
                 Operation::Set { key, value } => {
-                    self.member_bytes += encoded_bytes(key, value);
-                    if let Some(old) = self.members.insert(key.clone(), value.clone()) {
-                        self.member_bytes -= encoded_bytes(key, &old);
-                    }
+                    self.set(key, value);
+                    self.set_expiry(key, None);
+                }
+                Operation::SetUntil { key, value, expiry } => {
+                    self.set(key, value);
+                    self.set_expiry(key, Some(*expiry));
                 }
                 Operation::Delete { key } => {
+                    self.set_expiry(key, None);
                     if let Some(old) = self.members.remove(key) {
                         self.member_bytes -= encoded_bytes(key, &old);
                     }
@@ -159,10 +209,86 @@ impl Namespace {
                 Operation::Clear => {
                     self.members = OrdMap::new();
                     self.member_bytes = 0;
+                    self.expiries = None;
                 }
             }
         }
         self.version += 1;
+    }
+
+    fn set(&mut self, key: &MemberKey, value: &Bytes) {
+        self.member_bytes += encoded_bytes(key, value);
+        if let Some(old) = self.members.insert(key.clone(), value.clone()) {
+            self.member_bytes -= encoded_bytes(key, &old);
+        }
+    }
+
+    fn set_expiry(&mut self, key: &MemberKey, expiry: Option<Expiry>) {
+        if self.expiries.is_none() && expiry.is_none() {
+            return;
+        }
+        let expiries = Arc::make_mut(self.expiries.get_or_insert_default());
+        match expiry {
+            Some(expiry) => expiries.set(key, expiry),
+            None => expiries.remove(key),
+        }
+        if expiries.is_empty() {
+            self.expiries = None;
+        }
+    }
+
+    /// When the next key is over, `None` where none ever is.
+    #[must_use]
+    pub fn earliest_expiry(&self) -> Option<Expiry> {
+        self.expiries.as_ref()?.earliest()
+    }
+
+    /// Whether a key is over.
+    pub(crate) fn is_due(&self, clock: &WallClock) -> bool {
+        self.earliest_expiry().is_some_and(|expiry| expiry <= clock.now())
+    }
+
+    /// The operations that remove keys that are over, the first thousand of them: others wait while
+    /// they are decided on.
+    pub(crate) fn expired(&self, now: Expiry) -> Vec<Operation> {
+        let delete = |key: &MemberKey| Operation::Delete { key: key.clone() };
+        let due = self.expiries.iter().flat_map(|expiries| expiries.due(now));
+        due.take(EXPIRED_AT_ONCE).map(delete).collect()
+    }
+
+    /// How many keys will be over.
+    pub(crate) fn expiries(&self) -> usize {
+        self.expiries.as_ref().map_or(0, |expiries| expiries.len())
+    }
+
+    /// The JSON object of the keys that will be over, with the milliseconds since 1970; `None` where
+    /// there is none.
+    pub(crate) fn expires_json(&self) -> Option<Vec<u8>> {
+        let mut out = vec![b'{'];
+        for (i, (key, expiry)) in self.expiries.as_ref()?.iter().enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            write_json_string(&mut out, key.as_str());
+            out.push(b':');
+            out.extend_from_slice(expiry.milliseconds().to_string().as_bytes());
+        }
+        out.push(b'}');
+        Some(out)
+    }
+
+    /// The next version, by the operations that lead there: how who watches follows.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] at [`VERSION_MAX`].
+    pub fn next(&self, operations: &[Operation]) -> Result<Self> {
+        if self.version >= VERSION_MAX {
+            let reason = "there is no version after its own; stop the store, then lower it";
+            return Err(StoreError::Corrupt { key: "a namespace".into(), reason: reason.into() });
+        }
+        let mut next = self.clone();
+        next.apply(operations);
+        Ok(next)
     }
 
     /// Decides a patch: the next state, or why not. Pure; what every backend runs in its writer.
@@ -174,12 +300,7 @@ impl Namespace {
         if patch.preconditions.evaluate(Some(&self.tag())) != Verdict::Holds {
             return Err(StoreError::PreconditionFailed { current: Some(self.tag()) });
         }
-        if self.version >= VERSION_MAX {
-            let reason = "there is no version after its own; stop the store, then lower it";
-            return Err(StoreError::Corrupt { key: "a namespace".into(), reason: reason.into() });
-        }
-        let mut next = self.clone();
-        next.apply(&patch.operations);
+        let next = self.next(&patch.operations)?;
         let keys = |namespace: &Self| namespace.len() as u64;
         within(Quota::Bytes, patch.max_bytes, self.snapshot_bytes(), next.snapshot_bytes())?;
         within(Quota::Keys, patch.max_keys, keys(self), keys(&next))?;
@@ -201,6 +322,12 @@ fn within(quota: Quota, limit: Option<u64>, before: u64, after: u64) -> Result<(
 fn encoded_bytes(key: &MemberKey, value: &Bytes) -> u64 {
     let escapes: usize = key.as_str().bytes().map(|b| escape(b).map_or(0, |e| e.len() - 1)).sum();
     (key.as_str().len() + escapes + value.len() + 3) as u64
+}
+
+fn write_member(out: &mut Vec<u8>, key: &MemberKey, value: &Bytes) {
+    write_json_string(out, key.as_str());
+    out.push(b':');
+    out.extend_from_slice(value);
 }
 
 fn write_json_string(out: &mut Vec<u8>, text: &str) {
@@ -309,10 +436,21 @@ mod tests {
                 prop_assert_eq!(namespace.snapshot_bytes(), snapshot.len() as u64);
                 let parsed: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&snapshot)?;
                 prop_assert_eq!(&parsed, &model);
+                let (mut parts, mut after) = (Vec::new(), None);
+                loop {
+                    let (part, last) = namespace.snapshot_part(after.as_ref(), 16);
+                    prop_assert!(last.is_none() || part.len() >= 16);
+                    parts.extend_from_slice(&part);
+                    after = last;
+                    if after.is_none() {
+                        break;
+                    }
+                }
+                prop_assert_eq!(&parts, &snapshot, "the parts are the whole");
                 for (key, value) in &model {
                     prop_assert_eq!(namespace.get(key), Some(&Bytes::from(value.to_string())));
                 }
-                let again = Namespace::from_parts(namespace.version(), namespace.members.clone());
+                let again = Namespace::from_parts(namespace.version(), namespace.members.clone(), Expiries::default());
                 prop_assert_eq!(&again, &namespace, "the counted bytes are those of the members");
             }
         }

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use crate::namespace::{Namespace, Operation};
 use crate::{
-    Archive, ArchiveInfo, ArchiveKey, EntityTag, Key, Name, NamespaceKey, Preconditions, Prefix,
-    Result, StoreError, Upload,
+    Archive, ArchiveInfo, ArchiveKey, Capacity, Changes, EntityTag, Folder, Kept, Key, Name,
+    NamespaceKey, Preconditions, Prefix, Result, Segment, Stats, StoreError, Upload, Version,
 };
 
 /// A document as it stands in the store.
@@ -68,6 +68,10 @@ pub struct Patch {
     pub max_bytes: Option<u64>,
     /// The most keys that the namespace may hold afterwards; the same exception holds.
     pub max_keys: Option<u64>,
+    /// Who sends it, for the history.
+    pub author: Option<Arc<str>>,
+    /// Whether no version before the one that it makes can be read any more.
+    pub forgets_history: bool,
 }
 
 /// What a [`Store::patch`] did.
@@ -114,19 +118,50 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Corrupt`], [`StoreError::Io`], [`StoreError::Unavailable`].
     async fn get(&self, key: &Key) -> Result<Option<Arc<Object>>>;
 
-    /// Replaces the document at a key, or creates it, if the preconditions hold.
+    /// Replaces the document at a key, or creates it, if the preconditions hold. The history tells
+    /// who did.
     ///
     /// # Errors
     /// Every variant but [`StoreError::QuotaExceeded`].
-    async fn put(&self, key: &Key, body: Bytes, preconditions: Preconditions) -> Result<Put>;
+    async fn put_by(
+        &self,
+        key: &Key,
+        body: Bytes,
+        preconditions: Preconditions,
+        author: Option<Arc<str>>,
+    ) -> Result<Put>;
 
-    /// Reads, decides and writes with no other write to the key in between.
+    /// [`Self::put_by`] nobody who is known.
+    ///
+    /// # Errors
+    /// As there.
+    async fn put(&self, key: &Key, body: Bytes, preconditions: Preconditions) -> Result<Put> {
+        self.put_by(key, body, preconditions, None).await
+    }
+
+    /// Reads, decides and writes with no other write to the key in between. The history tells who
+    /// did.
     ///
     /// # Errors
     /// Every variant but [`StoreError::QuotaExceeded`].
-    async fn update(&self, key: &Key, preconditions: Preconditions, edit: Edit) -> Result<Updated>;
+    async fn update_by(
+        &self,
+        key: &Key,
+        preconditions: Preconditions,
+        edit: Edit,
+        author: Option<Arc<str>>,
+    ) -> Result<Updated>;
 
-    /// Removes the document at a key if the preconditions hold; says whether there was one.
+    /// [`Self::update_by`] nobody who is known.
+    ///
+    /// # Errors
+    /// As there.
+    async fn update(&self, key: &Key, preconditions: Preconditions, edit: Edit) -> Result<Updated> {
+        self.update_by(key, preconditions, edit, None).await
+    }
+
+    /// Removes the document at a key if the preconditions hold, and its history; says whether there
+    /// was one.
     /// Where there is none, the preconditions are not evaluated (RFC 9110 §13.2.1: the answer
     /// would be neither 2xx nor 412).
     ///
@@ -134,12 +169,33 @@ pub trait Store: Send + Sync + 'static {
     /// Every variant but [`StoreError::QuotaExceeded`] and [`StoreError::OutOfSpace`].
     async fn delete(&self, key: &Key, preconditions: Preconditions) -> Result<bool>;
 
+    /// Removes every document of a job at once if the preconditions hold for the job itself,
+    /// [`Key::job`]; says whether there was any. Where there is none, the preconditions are not
+    /// evaluated, as for [`Self::delete`]. What is put afterwards stays.
+    ///
+    /// # Errors
+    /// Every variant but [`StoreError::QuotaExceeded`] and [`StoreError::OutOfSpace`].
+    async fn delete_job(&self, job: &Segment, preconditions: Preconditions) -> Result<bool>;
+
     /// The keys of documents below a prefix, in byte order, at most `limit`, those after
     /// `after` only.
     ///
     /// # Errors
     /// [`StoreError::Io`], [`StoreError::Unavailable`].
     async fn list(&self, prefix: &Prefix, after: Option<&Key>, limit: usize) -> Result<Vec<Key>>;
+
+    /// The directories right in a folder that hold documents, in byte order of the paths that lead
+    /// through them, at most `limit`, those after `after` only. One whose documents were deleted
+    /// may be among them. What is below the directories does not matter to the cost.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], [`StoreError::Unavailable`].
+    async fn directories(
+        &self,
+        folder: &Folder,
+        after: Option<&Segment>,
+        limit: usize,
+    ) -> Result<Vec<Segment>>;
 
     /// The namespace at a key; one that was never written is empty, at version 0.
     ///
@@ -152,6 +208,69 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// Every variant; [`StoreError::PreconditionFailed`] always carries the current tag.
     async fn patch(&self, key: &NamespaceKey, patch: Patch) -> Result<Patched>;
+
+    /// How many versions of each namespace and document are kept, the current one included; 0 where
+    /// there is no history.
+    fn history_length(&self) -> usize;
+
+    /// The versions of a document that can be read, the last first: the current one, and those
+    /// before that are kept. Empty where there is no document, or no history.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    async fn history(&self, key: &Key) -> Result<Vec<Version>>;
+
+    /// A version of a document that its [`Self::history`] named; `None` once it is not kept any
+    /// more.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    async fn version(&self, key: &Key, version: &Version) -> Result<Option<Arc<Object>>>;
+
+    /// The versions of a namespace that can be read, the last first: the current one, and those
+    /// before that are kept. Empty where nothing was ever written, or where there is no history.
+    ///
+    /// # Errors
+    /// As for [`Self::namespace`].
+    async fn namespace_history(&self, key: &NamespaceKey) -> Result<Vec<Version>>;
+
+    /// The namespace as it was at a version, keys included whose time is over since then; `None`
+    /// where that is not kept, or was never reached.
+    ///
+    /// # Errors
+    /// As for [`Self::namespace`].
+    async fn namespace_version(
+        &self,
+        key: &NamespaceKey,
+        version: u64,
+    ) -> Result<Option<Arc<Namespace>>>;
+
+    /// What led from a version of a namespace to later ones, up to one of them: the first of the
+    /// changes, so many bytes of them, but one at least. `None` where they are not all kept.
+    ///
+    /// # Errors
+    /// As for [`Self::namespace`].
+    async fn namespace_changes(
+        &self,
+        key: &NamespaceKey,
+        after: u64,
+        up_to: u64,
+        bytes: u64,
+    ) -> Result<Option<Vec<Kept>>>;
+
+    /// The document at a key, and every durable change of it from then on, none missed and none
+    /// twice.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    async fn watch(&self, key: &Key) -> Result<(Option<Arc<Object>>, Changes)>;
+
+    /// The namespace at a key, and every durable change of it from then on, none missed and none
+    /// twice.
+    ///
+    /// # Errors
+    /// As for [`Self::namespace`].
+    async fn watch_namespace(&self, key: &NamespaceKey) -> Result<(Arc<Namespace>, Changes)>;
 
     /// Begins to write an archive. Nothing is to be seen of it until [`Upload::publish`].
     ///
@@ -191,6 +310,20 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// What stands in the way; never [`StoreError::Indeterminate`], a probe is no write.
     async fn check(&self) -> Result<()>;
+
+    /// How the engine stands, and what it did so far; `None` where there is nothing to tell. Looks at
+    /// what is in memory alone.
+    fn stats(&self) -> Option<Stats> {
+        None
+    }
+
+    /// How full the medium is; `None` where that is not known. It may take as long as the medium does.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    async fn capacity(&self) -> Result<Option<Capacity>> {
+        Ok(None)
+    }
 
     /// Waits until the store has failed for good and says why, as the [`StoreError::Unavailable`]
     /// that later operations get; pending as long as it is sound.

@@ -12,7 +12,8 @@ use std::path::Path;
 use std::process::Command;
 
 use stowage_store::{
-    Change, Key, Preconditions, Prefix, Store, StoreError, VolumeOptions, VolumeStore,
+    Change, Folder, Key, Name, NameKind, NamespaceKey, Preconditions, Prefix, Segment, Store,
+    StoreError, Subject, VolumeOptions, VolumeStore,
 };
 use tempfile::TempDir;
 
@@ -46,7 +47,7 @@ async fn the_tree_is_what_a_person_expects_to_find() {
     assert_eq!(read("run-store.json"), r#"{"a":1}"#);
     assert_eq!(read("run-stores/x.json"), "[]");
     assert_eq!(read("kv/cart.json"), r#"{"version":"2","snapshot":{"a":"\ud83d","k":1.0}}"#);
-    assert_eq!(read(".stowage/format"), "2\n");
+    assert_eq!(read(".stowage/format"), "5\n");
     assert_eq!(read(".stowage/lock"), format!("{}\n", std::process::id()));
     for path in ["", ".stowage", "run-stores", "run-store.json", "kv/cart.json"] {
         let mode = fs::metadata(root.join(path)).expect(path).permissions().mode();
@@ -81,6 +82,38 @@ async fn a_namespace_at_the_highest_version_is_served_and_takes_no_patch_that_a_
 }
 
 #[tokio::test]
+async fn a_namespace_of_a_user_stands_beside_the_shared_one_and_takes_edits() {
+    let (directory, store) = new_store();
+    let name = |name| Name::parse(NameKind::Namespace, name).expect("a name");
+    let own = NamespaceKey::of_user(&Subject::new("auth0|7"), &name("cart"));
+    for (key, value) in [(&own, "1"), (&namespace("cart"), "2"), (&namespace("users"), "3")] {
+        store.patch(key, patch("k", value)).await.expect("a patch");
+    }
+    drop(store);
+    let path = directory.path().join("kv/users/auth0%7C7/cart.json");
+    let written = fs::read_to_string(&path).expect("its file");
+    assert_eq!(written, r#"{"version":"1","snapshot":{"k":1}}"#);
+    fs::write(&path, r#"{"version":"7","snapshot":{"k":"edited"}}"#).expect("an edit");
+
+    let store = open(directory.path()).expect("the store");
+    let value = async |key: &NamespaceKey| {
+        let found = store.namespace(key).await.expect("it is served");
+        let value = found.get("k").map(|value| String::from_utf8_lossy(value).into_owned());
+        (found.version(), value)
+    };
+    assert_eq!(value(&own).await, (7, Some(r#""edited""#.into())));
+    assert_eq!(value(&namespace("cart")).await, (1, Some("2".into())));
+    assert_eq!(value(&namespace("users")).await, (1, Some("3".into())));
+    let patched = store.patch(&own, patch("k", "8")).await.expect("a patch");
+    assert_eq!(patched.namespace.version(), 8);
+    drop(store);
+    fs::write(&path, "{").expect("damage");
+    let looked = stowage_store::volume::verify(directory.path());
+    let looked = format!("{looked:?}");
+    assert!(looked.contains("kv/users/auth0%7C7/cart.json is damaged"), "{looked}");
+}
+
+#[tokio::test]
 async fn a_damaged_namespace_is_neither_served_nor_overwritten() {
     let (directory, store) = new_store();
     store.patch(&namespace("a"), patch("k", "1")).await.expect("a patch");
@@ -110,6 +143,42 @@ async fn a_damaged_namespace_is_neither_served_nor_overwritten() {
     let store = open(directory.path()).expect("a store");
     let patched = store.patch(&namespace("a"), patch("k", "2")).await.expect("it is served again");
     assert_eq!(patched.namespace.version(), 2);
+}
+
+#[tokio::test]
+async fn a_deleted_job_leaves_what_is_not_its_own_and_no_empty_directory() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let job: Segment = (&Name::parse(NameKind::Job, "j").expect("a name")).into();
+    // As another program wrote them, under names that no request has, and dated into the future.
+    let theirs = ["jobs/j/job.json", "jobs/j/checkpoints/a b.json", "jobs/j/runs/r/event-x.json"];
+    let future = std::time::SystemTime::now() + std::time::Duration::from_secs(1 << 30);
+    for path in theirs.into_iter().chain(["jobs/j/runs/r/notes.txt", "jobs/k/job.json"]) {
+        let path = directory.path().join(path);
+        fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+        fs::write(&path, "{}").expect("a file");
+        let file = File::options().write(true).open(path).expect("the file");
+        file.set_times(FileTimes::new().set_modified(future)).expect("a time");
+    }
+    let store = open(directory.path()).expect("a store");
+    assert!(store.delete_job(&job, Preconditions::none()).await.expect("a delete"));
+    assert_eq!(get(&store, &Key::job(&job)).await, None);
+    put(&store, &Key::run_setting(&job, &job), "{}").await;
+    drop(store);
+    let is_there = |path: &str| directory.path().join(path).exists();
+    for path in theirs.into_iter().chain(["jobs/j/checkpoints"]) {
+        assert!(!is_there(path), "{path} is gone");
+    }
+    for path in ["jobs/j/runs/r/notes.txt", "jobs/k/job.json", "jobs/j/runs/j/run-setting.json"] {
+        assert!(is_there(path), "{path} stays");
+    }
+
+    let store = open(directory.path()).expect("a store");
+    assert!(store.delete_job(&job, Preconditions::none()).await.expect("a delete"));
+    fs::remove_file(directory.path().join("jobs/j/runs/r/notes.txt")).expect("a person's delete");
+    drop(store);
+    let store = open(directory.path()).expect("a store");
+    let jobs = store.directories(&Folder::jobs(), None, 10).await.expect("a list");
+    assert!(jobs.iter().any(|it| it.as_str() == "k"), "{jobs:?}");
 }
 
 /// Puts something else than a file in a document's place.
@@ -310,4 +379,61 @@ async fn what_replaces_a_deleted_document_of_the_future_outlives_a_kill() {
     assert!(status.success(), "cp: {status}");
     let store = open(copy.path()).expect("what a kill leaves");
     assert_eq!(get(&store, &document("a")).await, Some(("new".into(), tag)));
+}
+
+/// A backup of files is put back with their times after they were deleted: the journal must not take them
+/// away again.
+#[tokio::test]
+async fn what_is_put_back_with_its_old_time_stays() {
+    let copied = |from: &Path, to: &Path| {
+        let from = format!("{}/.", from.display());
+        let status = Command::new("cp").args(["-a", "--"]).arg(from).arg(to).status().expect("cp");
+        assert!(status.success(), "cp: {status}");
+    };
+    let job: Segment = (&Name::parse(NameKind::Job, "j").expect("a name")).into();
+    let keys = [document("a"), document("b"), Key::job(&job)];
+    // Nothing comes into the tree by itself.
+    let kept = VolumeOptions {
+        checkpoint_after: std::time::Duration::from_secs(3_600),
+        ..VolumeOptions::default()
+    };
+    let (directory, store) = new_store();
+    for key in &keys {
+        put(&store, key, "1").await;
+    }
+    drop(store);
+    let backup = TempDir::new().expect("a directory");
+    copied(&directory.path().join("run-stores"), &backup.path().join("run-stores"));
+    copied(&directory.path().join("jobs"), &backup.path().join("jobs"));
+    let restored = |root: &Path| {
+        for name in ["run-stores", "jobs"] {
+            let to = root.join(name);
+            fs::create_dir_all(&to).expect("a directory");
+            copied(&backup.path().join(name), &to);
+        }
+    };
+
+    let store = VolumeStore::open(directory.path(), &kept).expect("a store");
+    put(&store, &keys[1], "2").await;
+    store.delete(&keys[0], Preconditions::none()).await.expect("a delete");
+    store.delete_job(&job, Preconditions::none()).await.expect("a delete");
+    let killed = TempDir::new().expect("a directory");
+    copied(directory.path(), killed.path());
+    drop(store);
+
+    // After a clean end the journal has nothing to say any more.
+    restored(directory.path());
+    let store = open(directory.path()).expect("a store");
+    for key in &keys {
+        assert_eq!(get(&store, key).await.expect("it is back").0, "1", "{key}");
+    }
+    drop(store);
+
+    // What a kill leaves is brought up to date by a start and its end, then the same holds.
+    drop(open(killed.path()).expect("a store"));
+    restored(killed.path());
+    let store = open(killed.path()).expect("a store");
+    for key in &keys {
+        assert_eq!(get(&store, key).await.expect("it is back").0, "1", "{key}, after a kill");
+    }
 }

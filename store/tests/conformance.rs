@@ -10,7 +10,7 @@ mod suite;
 
 use std::sync::Arc;
 
-use stowage_store::{MemoryStore, Store, VolumeOptions, VolumeStore};
+use stowage_store::{MemoryStore, Store, VolumeOptions, VolumeStore, WallClock};
 use tempfile::TempDir;
 
 /// A store of its own for one test.
@@ -44,6 +44,29 @@ fn volume_in_a_hurry() -> Backend {
     })
 }
 
+/// How many versions those keep that have a history.
+const VERSIONS: usize = 4;
+
+fn memory_with_history() -> Backend {
+    let store = MemoryStore::with_history(WallClock::System, VERSIONS);
+    Backend { store: Arc::new(store), _directory: None }
+}
+
+fn volume_with_history() -> Backend {
+    on_a_volume(&VolumeOptions { history: VERSIONS, ..VolumeOptions::default() })
+}
+
+/// Versions are in files after every write.
+fn volume_with_history_in_a_hurry() -> Backend {
+    on_a_volume(&VolumeOptions {
+        history: VERSIONS,
+        cache_bytes: 0,
+        dirty_bytes: 4 << 10,
+        checkpoint_after: std::time::Duration::ZERO,
+        ..VolumeOptions::default()
+    })
+}
+
 fn on_a_volume(options: &VolumeOptions) -> Backend {
     let directory = TempDir::new().expect("a temporary directory");
     let store = VolumeStore::open(directory.path(), options).expect("a store in a new directory");
@@ -65,6 +88,23 @@ macro_rules! suite {
 }
 
 /// The table of contents; a test that is not in it is dead code, and does not compile.
+macro_rules! conformance_of_history {
+    ($($backend:ident)+) => {
+        $(suite! {
+            $backend;
+            history:
+                the_last_versions_of_a_namespace_are_kept
+                the_last_versions_of_a_document_are_kept
+                what_ends_a_history_leaves_nothing_of_it
+                a_history_tells_what_led_from_one_version_to_the_next
+                an_update_is_told_with_its_author
+                what_is_no_document_of_a_client_has_no_history
+                readers_of_a_history_see_versions_as_they_were
+                a_history_agrees_with_a_model;
+        })+
+    };
+}
+
 macro_rules! conformance {
     ($($backend:ident)+) => {
         $(suite! {
@@ -83,6 +123,7 @@ macro_rules! conformance {
                 a_patch_applies_in_order_and_counts_once
                 preconditions_decide_a_patch
                 versions_never_go_back
+                without_a_history_there_is_none
                 a_quota_of_bytes_lets_a_namespace_shrink
                 a_quota_of_keys_lets_a_namespace_shrink
                 keys_and_values_keep_their_bytes
@@ -91,6 +132,15 @@ macro_rules! conformance {
                 a_list_is_cut_into_pages_in_byte_order
                 a_list_follows_puts_and_deletes
                 a_list_agrees_with_a_model;
+            jobs:
+                a_job_s_documents_are_listed_by_what_they_are
+                directories_are_cut_into_pages_in_byte_order
+                directories_and_documents_agree_with_a_model
+                every_job_of_many_writers_is_listed
+                a_job_goes_as_a_whole_and_nothing_else_does
+                preconditions_decide_the_delete_of_a_job
+                of_a_job_that_is_deleted_all_or_nothing_is_seen
+                what_is_put_after_the_delete_of_a_job_stays;
             races:
                 of_64_creators_one_wins
                 of_64_deleters_one_wins
@@ -98,6 +148,14 @@ macro_rules! conformance {
                 no_update_of_64_writers_is_lost
                 what_64_writers_were_told_is_in_the_namespace
                 readers_see_one_whole_state_after_the_other;
+            watch:
+                a_watch_begins_with_what_stands_there_and_gets_every_change
+                a_watched_namespace_tells_its_operations
+                watchers_see_every_version_once_and_in_order
+                what_a_watcher_is_told_is_what_readers_get
+                a_watch_goes_on_after_what_was_seen
+                a_watcher_that_is_too_slow_is_told_so
+                the_end_of_the_store_is_the_end_of_its_watches;
             archives:
                 an_archive_keeps_its_bytes
                 any_part_of_an_archive_is_read
@@ -117,3 +175,7 @@ macro_rules! conformance {
 }
 
 conformance! { memory volume volume_without_cache volume_in_a_hurry }
+
+conformance_of_history! {
+    memory_with_history volume_with_history volume_with_history_in_a_hurry
+}

@@ -107,7 +107,7 @@ fn what_the_system_refuses_is_passed_on() {
 
 #[test]
 fn another_format_is_refused_and_left_alone() {
-    for found in ["3", "", "not a number"] {
+    for found in ["6", "", "not a number"] {
         let (directory, store) = new_store();
         drop(store);
         let temporary = directory.path().join(".stowage/tmp/7");
@@ -115,12 +115,24 @@ fn another_format_is_refused_and_left_alone() {
         fs::write(directory.path().join(".stowage/format"), found).expect("another format");
         let error = open(directory.path()).expect_err("another format");
         let expected = format!(
-            "{} is in format {found:?}, and this version reads format 1 and 2 only: \
+            "{} is in format {found:?}, and this version reads formats 1 to 5 only: \
              use the version that wrote it, or a newer one",
             directory.path().display()
         );
         assert_eq!(error.to_string(), expected);
         assert!(temporary.exists(), "nothing of another format is swept");
+    }
+}
+
+#[test]
+fn a_format_before_is_brought_up_to_date() {
+    for found in ["1\n", "2\n", "3\n", "4\n"] {
+        let (directory, store) = new_store();
+        drop(store);
+        let path = directory.path().join(".stowage/format");
+        fs::write(&path, found).expect("a format");
+        drop(open(directory.path()).expect("it is known"));
+        assert_eq!(fs::read_to_string(&path).expect("the format"), "5\n", "from {found:?}");
     }
 }
 

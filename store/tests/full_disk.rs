@@ -44,6 +44,11 @@ fn a_volume_without_free_files_refuses_creates_and_serves_the_rest() {
 }
 
 #[test]
+fn deletes_go_on_where_the_journal_holds_more_than_the_tree_has_room_for() {
+    with_a_file_system("size=1m,mode=700", "full-of-small");
+}
+
+#[test]
 fn a_volume_full_of_archives_goes_on_with_everything_else() {
     with_a_file_system("size=2m,mode=700", "full-of-archives");
 }

@@ -7,10 +7,10 @@ mod volume;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 
-use stowage_store::Store;
 use stowage_store::volume::{Cut, InspectError, repair, verify};
+use stowage_store::{Store, VolumeOptions, VolumeStore};
 use tempfile::TempDir;
 
 use keys::{document, namespace};
@@ -111,6 +111,48 @@ async fn a_segment_whose_header_is_damaged_is_given_up_as_a_whole() {
     let store = open(directory.path()).expect("what is left");
     assert_eq!(get(&store, &document("a")).await, None);
     put(&store, &document("a"), "2").await;
+}
+
+/// Copies a program into a history and runs it: as long as it runs, nobody can write that file.
+fn busy_history(directory: &Path) -> Child {
+    let below = directory.join(".stowage/history/run-stores/z.json");
+    fs::create_dir_all(&below).expect("a directory");
+    let file = below.join("00000000000000000001");
+    // By another process: where this one has it open, and forks meanwhile, it cannot be run.
+    let copied = Command::new("cp").arg("/bin/sleep").arg(&file).status().expect("cp");
+    assert!(copied.success(), "cp: {copied}");
+    Command::new(file).arg("600").spawn().expect("it runs")
+}
+
+#[tokio::test]
+async fn a_repair_that_was_cut_short_leaves_no_version_that_the_journal_has_lost() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let options = VolumeOptions { history: 4, ..VolumeOptions::default() };
+    let store = VolumeStore::open(directory.path(), &options).expect("a store");
+    for name in ["a", "b", "c"] {
+        put(&store, &document(name), "lost").await;
+    }
+    drop(store);
+    flip(directory.path(), "run-stores/b.json");
+    let histories = || {
+        let below = directory.path().join(".stowage/history/run-stores");
+        ["a", "b", "c"].map(|name| below.join(format!("{name}.json/00000000000000000001")).exists())
+    };
+    assert_eq!(histories(), [true; 3], "all are in histories");
+
+    let damage = verify(directory.path()).expect("a look").damage.expect("damage");
+    let cut = Cut { file: damage.file.clone(), offset: damage.offset };
+    let mut busy = busy_history(directory.path());
+    let ended = repair(directory.path(), &cut);
+    busy.kill().expect("it is ended");
+    busy.wait().expect("it has ended");
+    assert!(matches!(ended, Err(InspectError::Io(_))), "cut short: {ended:?}");
+    let after = verify(directory.path()).expect("a look").damage;
+    assert_eq!(after, Some(damage), "the next repair finds what there is to be done");
+
+    repair(directory.path(), &cut).expect("a cut");
+    assert_eq!(histories(), [true, false, false], "what the journal has lost is in none");
+    assert_eq!(verify(directory.path()).expect("a look").damage, None);
 }
 
 #[tokio::test]

@@ -4,19 +4,28 @@
 mod keys;
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 use stowage_store::{
-    Change, EntityTag, Key, MemberKey, MemoryStore, NamespaceKey, Operation, Patch, Preconditions,
-    Prefix, Result, Store, StoreError, TagCondition, VolumeOptions, VolumeStore, WireTag,
+    Change, EntityTag, Expiry, Key, MemberKey, MemoryStore, Name, NameKind, NamespaceKey,
+    Operation, Patch, Preconditions, Prefix, Result, Segment, Store, StoreError, TagCondition,
+    Version, VolumeOptions, VolumeStore, WallClock, WireTag,
 };
 use tempfile::TempDir;
 
 use keys::{document, namespace, set};
 
-const DOCUMENTS: usize = 3;
+const DOCUMENTS: usize = 5;
+
+/// The one that is a job; the one behind it belongs to that job.
+const JOB: usize = 3;
 const NAMESPACES: usize = 2;
+
+/// How many versions both keep.
+const VERSIONS: usize = 5;
 
 /// A tag, as far as it can be said before the stores have made any.
 #[derive(Debug, Clone)]
@@ -40,9 +49,22 @@ enum Step {
     Put(usize, Vec<u8>, Conditions),
     Update(usize, Change, Conditions),
     Delete(usize, Conditions),
-    Patch { namespace: usize, version: Option<u64>, operations: Vec<Operation>, quota: Option<u64> },
-    List { after: Option<usize>, limit: usize },
-    Reopen { cache_bytes: u64 },
+    DeleteJob(Conditions),
+    Patch {
+        namespace: usize,
+        version: Option<u64>,
+        operations: Vec<Operation>,
+        quota: Option<u64>,
+    },
+    List {
+        after: Option<usize>,
+        limit: usize,
+    },
+    /// Time passes.
+    Wait(u64),
+    Reopen {
+        cache_bytes: u64,
+    },
 }
 
 fn condition() -> impl Strategy<Value = Condition> {
@@ -67,7 +89,12 @@ fn operation() -> impl Strategy<Value = Operation> {
     let value =
         prop::sample::select(vec!["null", "1.0", r#""\ud83d""#, r#"[1,{"b":"a b","a":2}]"#]);
     prop_oneof![
-        6 => (key.clone(), value).prop_map(|(key, value)| set(&key, value)),
+        6 => (key.clone(), value.clone()).prop_map(|(key, value)| set(&key, value)),
+        4 => (key.clone(), value, 0..20_u64).prop_map(|(key, value, expiry)| Operation::SetUntil {
+            key: MemberKey::new(&key).expect("a key"),
+            value: value.into(),
+            expiry: Expiry::at_milliseconds(expiry),
+        }),
         3 => key.prop_map(|key| Operation::Delete { key: MemberKey::new(&key).expect("a key") }),
         1 => Just(Operation::Clear),
     ]
@@ -90,11 +117,13 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..DOCUMENTS, body(), conditions()).prop_map(|(d, body, c)| Step::Put(d, body, c)),
         2 => (0..DOCUMENTS, change, conditions()).prop_map(|(d, change, c)| Step::Update(d, change, c)),
         2 => (0..DOCUMENTS, conditions()).prop_map(|(d, c)| Step::Delete(d, c)),
+        2 => conditions().prop_map(Step::DeleteJob),
         4 => patch.prop_map(|(namespace, version, operations, quota)| {
             Step::Patch { namespace, version, operations, quota }
         }),
         1 => (prop::option::of(0..DOCUMENTS), 0..4_usize)
             .prop_map(|(after, limit)| Step::List { after, limit }),
+        3 => (0..4_u64).prop_map(Step::Wait),
         1 => prop_oneof![Just(0), Just(64 << 20)].prop_map(|cache_bytes| Step::Reopen { cache_bytes }),
     ]
 }
@@ -102,8 +131,14 @@ fn step() -> impl Strategy<Value = Step> {
 fn key(document_number: usize) -> Key {
     match document_number {
         0 => Key::default_run_store(),
+        JOB => Key::job(&job()),
+        4 => Key::checkpoint(&job(), &Name::parse(NameKind::Checkpoint, "c").expect("a name")),
         n => document(&n.to_string()),
     }
+}
+
+fn job() -> Segment {
+    (&Name::parse(NameKind::Job, "j").expect("a name")).into()
 }
 
 fn namespace_key(number: usize) -> NamespaceKey {
@@ -126,6 +161,7 @@ fn both<M, V>(model: Result<M>, volume: Result<V>) -> Result<Option<(M, V)>, Tes
 /// The same history on both sides, with the tags that each has given out.
 struct Pair {
     directory: TempDir,
+    clock: Arc<AtomicU64>,
     model: MemoryStore,
     volume: VolumeStore,
     /// By document: the tags of its writes, the model's and the volume's.
@@ -142,10 +178,15 @@ enum Side {
 impl Pair {
     fn new() -> Self {
         let directory = TempDir::new().expect("a temporary directory");
-        let volume = VolumeStore::open(directory.path(), &VolumeOptions::default());
+        let clock = Arc::new(AtomicU64::new(0));
+        let manual = || WallClock::Manual(Arc::clone(&clock));
+        let options =
+            VolumeOptions { clock: manual(), history: VERSIONS, ..VolumeOptions::default() };
+        let volume = VolumeStore::open(directory.path(), &options);
         Self {
             directory,
-            model: MemoryStore::new(),
+            model: MemoryStore::with_history(manual(), VERSIONS),
+            clock,
             volume: volume.expect("a store in a new directory"),
             history: Default::default(),
             real: HashMap::new(),
@@ -197,6 +238,40 @@ impl Pair {
         }
     }
 
+    /// Both tell the same versions, and each is the same on both.
+    async fn histories_agree(&self) -> TestCaseResult {
+        for number in 0..DOCUMENTS {
+            let key = key(number);
+            let model = self.model.history(&key).await.expect("a history");
+            let volume = self.volume.history(&key).await.expect("a history");
+            let tags = |versions: &[Version]| -> Vec<EntityTag> {
+                versions.iter().map(|it| it.tag.clone()).collect()
+            };
+            let real: Vec<_> =
+                tags(&model).iter().filter_map(|it| self.real.get(it)).cloned().collect();
+            prop_assert_eq!(real, tags(&volume));
+            for (model, volume) in model.iter().zip(&volume) {
+                let model = self.model.version(&key, model).await.expect("a look");
+                let volume = self.volume.version(&key, volume).await.expect("a look");
+                prop_assert_eq!(model.map(|it| it.body.clone()), volume.map(|it| it.body.clone()));
+            }
+        }
+        for number in 0..NAMESPACES {
+            let key = namespace_key(number);
+            let model = self.model.namespace_history(&key).await.expect("a history");
+            let volume = self.volume.namespace_history(&key).await.expect("a history");
+            let told = |it: &Version| (it.tag.clone(), it.time);
+            let [model, volume] = [model, volume].map(|it| it.iter().map(told).collect::<Vec<_>>());
+            prop_assert_eq!(&model, &volume);
+            for version in 0..model.len() as u64 + 2 {
+                let model = self.model.namespace_version(&key, version).await.expect("a look");
+                let volume = self.volume.namespace_version(&key, version).await.expect("a look");
+                prop_assert_eq!(model, volume);
+            }
+        }
+        Ok(())
+    }
+
     async fn step(&mut self, step: Step) -> TestCaseResult {
         match step {
             Step::Put(d, body, conditions) => {
@@ -244,6 +319,16 @@ impl Pair {
                     prop_assert_eq!(model, volume);
                 }
             }
+            Step::DeleteJob(conditions) => {
+                let at = |side| self.preconditions(JOB, &conditions, side);
+                let model = self.model.delete_job(&job(), at(Side::Model)).await;
+                let volume = self.volume.delete_job(&job(), at(Side::Volume)).await;
+                if let Some((model, volume)) =
+                    both(model.map_err(|error| self.translated(error)), volume)?
+                {
+                    prop_assert_eq!(model, volume);
+                }
+            }
             Step::Patch { namespace, version, operations, quota } => {
                 let if_match = version.map(|version| {
                     TagCondition::Tags(vec![WireTag { weak: false, opaque: version.to_string() }])
@@ -253,6 +338,7 @@ impl Pair {
                     operations,
                     max_bytes: quota,
                     max_keys: quota.map(|quota| quota / 10),
+                    ..Patch::default()
                 };
                 let key = namespace_key(namespace);
                 let model = self.model.patch(&key, patch.clone()).await;
@@ -270,9 +356,18 @@ impl Pair {
                     prop_assert_eq!(model, volume);
                 }
             }
+            Step::Wait(milliseconds) => {
+                self.clock.fetch_add(milliseconds, Ordering::SeqCst);
+            }
             Step::Reopen { cache_bytes } => {
                 self.volume.shutdown().await;
-                let options = VolumeOptions { cache_bytes, ..VolumeOptions::default() };
+                let clock = WallClock::Manual(Arc::clone(&self.clock));
+                let options = VolumeOptions {
+                    cache_bytes,
+                    clock,
+                    history: VERSIONS,
+                    ..VolumeOptions::default()
+                };
                 self.volume = VolumeStore::open(self.directory.path(), &options)
                     .map_err(|error| TestCaseError::fail(error.to_string()))?;
             }
@@ -310,8 +405,10 @@ proptest! {
             let mut pair = Pair::new();
             for step in steps {
                 pair.step(step).await?;
+                pair.histories_agree().await?;
             }
-            pair.step(Step::Reopen { cache_bytes: 0 }).await
+            pair.step(Step::Reopen { cache_bytes: 0 }).await?;
+            pair.histories_agree().await
         })?;
     }
 }

@@ -11,7 +11,7 @@ use super::input::Input;
 use super::journal::{SERVED, operations};
 use crate::volume::fuzzing::{Content, look, open};
 use crate::{
-    Change, Key, Name, NameKind, NamespaceKey, Operation, Patch, Preconditions, Store,
+    Change, Key, Name, NameKind, NamespaceKey, Operation, Patch, Preconditions, Segment, Store,
     VolumeOptions, VolumeStore,
 };
 
@@ -75,10 +75,16 @@ async fn write(
     let mut members = BTreeMap::new();
     let mut states = vec![content.clone()];
     for write in 0..input.byte() % 12 {
-        let place = input.byte() % 3;
+        let place = input.byte() % 4;
         let key = key(place);
-        let path = SERVED[usize::from(place)];
+        // The namespace stands between those.
+        let path = SERVED[usize::from(if place == 3 { 4 } else { place })];
         let done = match input.byte() % 4 {
+            0 if place == 3 && write % 2 == 0 => {
+                store.delete_job(&job(), Preconditions::none()).await.map(|_| {
+                    content.remove(path);
+                })
+            }
             0 => store.delete(&key, Preconditions::none()).await.map(|_| {
                 content.remove(path);
             }),
@@ -119,7 +125,15 @@ fn key(place: u8) -> Key {
     match place {
         0 => Key::default_run_store(),
         1 => Key::run_store(&name(NameKind::RunStore, "a")),
+        3 => Key::job(&job()),
         _ => Key::runtime_set(&name(NameKind::Repository, "r"), &name(NameKind::Branch, "b")),
+    }
+}
+
+fn job() -> Segment {
+    match Name::parse(NameKind::Job, "j") {
+        Ok(name) => Segment::from(&name),
+        Err(why) => panic!("{why}"),
     }
 }
 
@@ -142,7 +156,7 @@ fn text(version: u64, members: &BTreeMap<String, String>) -> String {
 fn apply(members: &mut BTreeMap<String, String>, operations: &[Operation]) {
     for operation in operations {
         match operation {
-            Operation::Set { key, value } => {
+            Operation::Set { key, value } | Operation::SetUntil { key, value, .. } => {
                 let value = String::from_utf8_lossy(value).into_owned();
                 members.insert(key.as_str().into(), value);
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::disk::MemoryDisk;
 use super::input::Input;
-use crate::journal::entry::{Change, Entry};
+use crate::journal::entry::{Change, Entry, Note};
 use crate::journal::format::{
     RecordKind, SEGMENT_HEADER, Seed, SegmentHeader, append_record, record_bytes,
 };
@@ -13,21 +13,25 @@ use crate::journal::scan::{Damage, Scanner};
 use crate::journal::segments;
 use crate::revision::Revision;
 use crate::volume::fuzzing::{Opened, look, open};
-use crate::{MemberKey, Operation};
+use crate::{Expiry, MemberKey, Operation};
 
 /// Some documents, and a namespace.
-pub(super) const SERVED: [&str; 4] =
-    ["run-store.json", "run-stores/a.json", "runtimes/r/b.json", "kv/n.json"];
+pub(super) const SERVED: [&str; 5] =
+    ["run-store.json", "run-stores/a.json", "runtimes/r/b.json", "kv/n.json", "jobs/j/job.json"];
+
+/// Directories of jobs, and what is none.
+const JOBS: [&str; 5] = ["jobs/j", "jobs/k", "jobs", "jobs/..", "kv"];
 
 /// What records are about beside those: what no key leads to.
 const STRANGE: [&str; 3] = ["kv", "", "../a"];
 
-const KINDS: [RecordKind; 5] = [
+const KINDS: [RecordKind; 6] = [
     RecordKind::Put,
     RecordKind::Delete,
     RecordKind::Patch,
     RecordKind::Checkpoint,
     RecordKind::Confirmation,
+    RecordKind::DeleteJob,
 ];
 
 /// Opens a directory with a journal that the input describes: segments with any header, records
@@ -137,18 +141,38 @@ fn entry(input: &mut Input<'_>) -> Entry {
         let nanoseconds = i128::from(input.number()) << input.byte().min(100);
         Revision::from_nanoseconds(if input.byte() & 1 == 0 { nanoseconds } else { -nanoseconds })
     };
-    let kind = input.byte() % 4;
+    let kind = input.byte() % 7;
     if kind == 3 {
         return Entry::Checkpoint { sequence: input.number(), clock: input.number().into() };
+    }
+    if kind == 4 {
+        let path = JOBS[usize::from(input.byte()) % JOBS.len()].into();
+        return Entry::Change { path, change: Change::DeleteJob { revision: revision(input) } };
     }
     let paths = || SERVED.iter().cycle().take(20).chain(&STRANGE);
     let path = paths().nth(usize::from(input.byte()) % paths().count()).copied().unwrap_or("");
     let change = match kind {
-        0 => Change::Put { revision: revision(input), body: input.chunk().to_vec().into() },
+        0 | 5 => Change::Put {
+            author: (kind == 5).then(|| input.text().into()),
+            revision: revision(input),
+            body: input.chunk().to_vec().into(),
+        },
         1 => Change::Delete { revision: revision(input) },
-        _ => Change::Patch { version: input.number(), operations: operations(input) },
+        _ => Change::Patch {
+            note: (kind == 6).then(|| Box::new(note(input))),
+            version: input.number(),
+            operations: operations(input),
+        },
     };
     Entry::Change { path: path.into(), change }
+}
+
+fn note(input: &mut Input<'_>) -> Note {
+    Note {
+        time: Expiry::at_milliseconds(input.number()),
+        author: (input.byte() & 1 == 0).then(|| input.text().into()),
+        forgets: input.byte() & 1 == 0,
+    }
 }
 
 pub(super) fn operations(input: &mut Input<'_>) -> Vec<Operation> {
@@ -157,6 +181,12 @@ pub(super) fn operations(input: &mut Input<'_>) -> Vec<Operation> {
         .filter_map(|_| match input.byte() % 4 {
             0 => Some(Operation::Clear),
             1 => Some(Operation::Delete { key: key(input)? }),
+            2 => Some(Operation::SetUntil {
+                key: key(input)?,
+                value: input.byte().to_string().into(),
+                // What is over depends on the clock.
+                expiry: Expiry::at_milliseconds(u64::MAX - u64::from(input.byte())),
+            }),
             _ => Some(Operation::Set { key: key(input)?, value: input.byte().to_string().into() }),
         })
         .collect()

@@ -38,7 +38,7 @@ pub fn names(data: &[u8]) {
     if let Some(key) = Key::from_path(&text) {
         assert_eq!(key.as_str(), text);
         let parts = key.as_str().split('/');
-        assert!(parts.clone().count() <= 3, "{key}");
+        assert!(parts.clone().count() <= 5, "{key}");
         assert!(parts.clone().all(|part| !matches!(part, "" | "." | "..")), "{key}");
         if let Some((repository, branch)) = key.as_runtime_set() {
             assert_eq!(Key::runtime_set(&repository, &branch), key);

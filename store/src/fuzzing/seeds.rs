@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::journal::entry::{Change, Entry};
+use crate::journal::entry::{Change, Entry, Note};
 use crate::journal::format::{SEGMENT_HEADER, Seed, SegmentHeader, append_record};
 use crate::revision::Revision;
-use crate::{MemberKey, Operation};
+use crate::{Expiry, MemberKey, Operation};
 
 type Target = fn(&[u8]);
 
@@ -64,6 +64,7 @@ fn seeds(target: &str) -> BTreeMap<String, Vec<u8>> {
             "run-store.json",
             "run-stores/a.json",
             "runtimes/team%2Fetl/feature%2Fx.json",
+            "jobs/j/runs/r/event-17-1-a.json",
             "..",
             "a/../b",
         ]),
@@ -73,6 +74,7 @@ fn seeds(target: &str) -> BTreeMap<String, Vec<u8>> {
             "{\n \"version\": \"2\",\n \"snapshot\": { \"k\" : [ 1 , \"a \\\" b\\\\\" , {\"x\" : 2} ] }\n}\n",
             r#"{"version":"1","snapshot":{"a":1,"\u0061":2}}"#,
             r#"{"version":"9223372036854775808","snapshot":{"a":true}}"#,
+            r#"{"version":"3","snapshot":{"a":1,"b":2},"expires":{"b":1767225600000}}"#,
         ]),
         "segment" => [("empty", vec![]), ("every-kind", entries())]
             .map(|(name, entries)| (name.to_owned(), segment(&entries)))
@@ -103,16 +105,23 @@ fn entries() -> Vec<Entry> {
     let key = || MemberKey::new("k").expect("a key");
     let revision = Revision::from_nanoseconds(7);
     let at = |path: &str, change| Entry::Change { path: path.into(), change };
+    let by = || Some("ci".into());
+    let time = Expiry::at_milliseconds(1);
+    let note = Some(Box::new(Note { time, author: by(), forgets: true }));
     let operations = vec![
         Operation::Clear,
         Operation::Set { key: key(), value: "1".into() },
         Operation::Delete { key: key() },
+        Operation::SetUntil { key: key(), value: "2".into(), expiry: Expiry::at_milliseconds(1) },
     ];
     vec![
-        at("run-store.json", Change::Put { revision, body: "{}".into() }),
+        at("run-store.json", Change::Put { revision, body: "{}".into(), author: None }),
         at("run-store.json", Change::Delete { revision }),
-        at("kv/n.json", Change::Patch { version: 1, operations }),
+        at("kv/n.json", Change::Patch { version: 1, operations, note: None }),
         Entry::Checkpoint { sequence: 2, clock: 7 },
+        at("jobs/j", Change::DeleteJob { revision }),
+        at("run-store.json", Change::Put { revision, body: "{}".into(), author: by() }),
+        at("kv/n.json", Change::Patch { version: 2, operations: vec![], note }),
     ]
 }
 
@@ -153,8 +162,15 @@ fn journals() -> BTreeMap<String, Vec<u8>> {
         ("gap-of-versions", vec![begin, patch, put, &[5, 0, 0, 2, 3, 3, 0], end]),
         ("strange-payload", vec![begin, strange, end]),
     ];
+    // Of the job's document, between two puts of it; of no job.
+    let job: &[u8] = &[5, 0, 0, 0, 4, 9, 0, 0, 2, b'{', b'}'];
+    let delete_job = |place: u8| [5, 0, 0, 4, place, 10, 0, 0];
+    let (of_a_job, of_no_job) = (delete_job(0), delete_job(3));
     let mut seeds: BTreeMap<_, _> =
         all.map(|(name, parts)| (name.to_owned(), parts.concat())).into();
+    let parts: [&[u8]; 6] = [begin, job, &of_a_job, job, zeros, end];
+    seeds.insert("a-deleted-job".into(), parts.concat());
+    seeds.insert("of-no-job".into(), [begin, job, &of_no_job, zeros, end].concat());
     seeds.insert("no-journal".into(), Vec::new());
     let largest = [u8::MAX; 9];
     // The last segment of all, and the last record of all.

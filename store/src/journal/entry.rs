@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::format::{RecordHeader, RecordKind};
 use crate::revision::Revision;
-use crate::{MemberKey, Operation};
+use crate::{Expiry, MemberKey, Operation};
 
 /// What one record says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,11 +25,35 @@ pub(crate) enum Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
     /// A document was put, at this revision.
-    Put { revision: Revision, body: Bytes },
+    Put {
+        revision: Revision,
+        body: Bytes,
+        /// Who put it, where that is kept.
+        author: Option<Arc<str>>,
+    },
     /// A document was deleted; the revision is later than that of what was deleted.
     Delete { revision: Revision },
+    /// A job was deleted: every document below its directory, which is the path, that no later
+    /// record makes. The revision is later than that of each.
+    DeleteJob { revision: Revision },
     /// A namespace was patched and now stands at this version.
-    Patch { version: u64, operations: Vec<Operation> },
+    Patch {
+        version: u64,
+        operations: Vec<Operation>,
+        /// What the history says of it, where there is one.
+        note: Option<Box<Note>>,
+    },
+}
+
+/// What is told of a patch beside what it did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Note {
+    /// When it was decided, in milliseconds since 1970.
+    pub(crate) time: Expiry,
+    /// Who sent it; `None` where nobody did.
+    pub(crate) author: Option<Arc<str>>,
+    /// Whether no version before it can be read any more.
+    pub(crate) forgets: bool,
 }
 
 /// What a payload does not hold to.
@@ -40,12 +64,18 @@ pub(crate) struct Unreadable;
 const SET: u8 = 1;
 const DELETE: u8 = 2;
 const CLEAR: u8 = 3;
+const SET_UNTIL: u8 = 4;
 
 impl Entry {
     pub(crate) fn kind(&self) -> RecordKind {
         match self {
+            Self::Change { change: Change::Put { author: Some(_), .. }, .. } => RecordKind::PutBy,
             Self::Change { change: Change::Put { .. }, .. } => RecordKind::Put,
             Self::Change { change: Change::Delete { .. }, .. } => RecordKind::Delete,
+            Self::Change { change: Change::DeleteJob { .. }, .. } => RecordKind::DeleteJob,
+            Self::Change { change: Change::Patch { note: Some(_), .. }, .. } => {
+                RecordKind::NotedPatch
+            }
             Self::Change { change: Change::Patch { .. }, .. } => RecordKind::Patch,
             Self::Checkpoint { .. } => RecordKind::Checkpoint,
         }
@@ -94,15 +124,21 @@ impl Entry {
 impl Change {
     fn payload_bytes(&self) -> u64 {
         let bytes = match self {
-            Self::Put { body, .. } => 16 + body.len(),
-            Self::Delete { .. } => 16,
-            Self::Patch { operations, .. } => {
+            Self::Put { body, author, .. } => {
+                author.as_ref().map_or(0, |author| 2 + text(author).len()) + 16 + body.len()
+            }
+            Self::Delete { .. } | Self::DeleteJob { .. } => 16,
+            Self::Patch { operations, note, .. } => {
                 let bytes = |operation: &Operation| match operation {
                     Operation::Set { key, value } => 1 + 2 + key.as_str().len() + 4 + value.len(),
+                    Operation::SetUntil { key, value, .. } => {
+                        1 + 2 + key.as_str().len() + 8 + 4 + value.len()
+                    }
                     Operation::Delete { key } => 1 + 2 + key.as_str().len(),
                     Operation::Clear => 1,
                 };
-                8 + operations.iter().map(bytes).sum::<usize>()
+                let noted = note.as_ref().map_or(0, |note| note.payload_bytes());
+                noted + 8 + operations.iter().map(bytes).sum::<usize>()
             }
         };
         bytes as u64
@@ -110,19 +146,55 @@ impl Change {
 
     fn write(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Put { revision, body } => {
+            Self::Put { revision, body, author } => {
+                if let Some(author) = author {
+                    write_text(out, text(author));
+                }
                 out.extend(revision.nanoseconds().to_le_bytes());
                 out.extend_from_slice(body);
             }
-            Self::Delete { revision } => out.extend(revision.nanoseconds().to_le_bytes()),
-            Self::Patch { version, operations } => {
-                out.extend(version.to_le_bytes());
-                for operation in operations {
-                    write_operation(out, operation);
+            Self::Delete { revision } | Self::DeleteJob { revision } => {
+                out.extend(revision.nanoseconds().to_le_bytes())
+            }
+            Self::Patch { version, operations, note } => {
+                if let Some(note) = note {
+                    note.write(out);
                 }
+                out.extend(version.to_le_bytes());
+                write_operations(out, operations);
             }
         }
     }
+}
+
+/// In a note's flags: somebody sent it.
+const HAS_AUTHOR: u8 = 1;
+/// In a note's flags: versions before it are gone.
+const FORGETS: u8 = 2;
+
+impl Note {
+    fn payload_bytes(&self) -> usize {
+        1 + 8 + self.author.as_ref().map_or(0, |author| 2 + text(author).len())
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        let has_author = if self.author.is_some() { HAS_AUTHOR } else { 0 };
+        let forgets = if self.forgets { FORGETS } else { 0 };
+        out.push(has_author | forgets);
+        out.extend(self.time.milliseconds().to_le_bytes());
+        if let Some(author) = &self.author {
+            write_text(out, text(author));
+        }
+    }
+}
+
+/// The longest name of an author that is kept, in bytes. That of a token is shorter; the subject of
+/// a JWT may be any text.
+const AUTHOR_BYTES_MAX: usize = 256;
+
+/// An author's name, as much of it as is kept.
+fn text(author: &str) -> &str {
+    author.get(..author.floor_char_boundary(AUTHOR_BYTES_MAX)).unwrap_or_default()
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str) {
@@ -130,13 +202,33 @@ fn write_text(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
+fn write_value(out: &mut Vec<u8>, value: &[u8]) {
+    out.extend(u32::try_from(value.len()).unwrap_or(u32::MAX).to_le_bytes());
+    out.extend_from_slice(value);
+}
+
+/// Appends operations, as the payload of a patch ends with them.
+pub(crate) fn write_operations(out: &mut Vec<u8>, operations: &[Operation]) {
+    operations.iter().for_each(|operation| write_operation(out, operation));
+}
+
+/// Reads what [`write_operations`] wrote.
+pub(crate) fn read_operations(bytes: &[u8]) -> Result<Vec<Operation>, Unreadable> {
+    Reader(bytes).operations()
+}
+
 fn write_operation(out: &mut Vec<u8>, operation: &Operation) {
     match operation {
         Operation::Set { key, value } => {
             out.push(SET);
             write_text(out, key.as_str());
-            out.extend(u32::try_from(value.len()).unwrap_or(u32::MAX).to_le_bytes());
-            out.extend_from_slice(value);
+            write_value(out, value);
+        }
+        Operation::SetUntil { key, value, expiry } => {
+            out.push(SET_UNTIL);
+            write_text(out, key.as_str());
+            out.extend(expiry.milliseconds().to_le_bytes());
+            write_value(out, value);
         }
         Operation::Delete { key } => {
             out.push(DELETE);
@@ -173,22 +265,38 @@ impl<'a> Reader<'a> {
 
     fn change(&mut self, kind: RecordKind) -> Result<Change, Unreadable> {
         Ok(match kind {
-            RecordKind::Put => {
+            RecordKind::Put | RecordKind::PutBy => {
+                let author = match kind {
+                    RecordKind::PutBy => Some(self.text()?.into()),
+                    _ => None,
+                };
                 let revision = self.revision()?;
                 let body = Bytes::copy_from_slice(std::mem::take(&mut self.0));
-                Change::Put { revision, body }
+                Change::Put { revision, body, author }
             }
             RecordKind::Delete => Change::Delete { revision: self.revision()? },
-            RecordKind::Patch => {
+            RecordKind::DeleteJob => Change::DeleteJob { revision: self.revision()? },
+            RecordKind::Patch | RecordKind::NotedPatch => {
+                let note = match kind {
+                    RecordKind::NotedPatch => Some(Box::new(self.note()?)),
+                    _ => None,
+                };
                 let version = self.number()?;
-                let mut operations = Vec::new();
-                while !self.0.is_empty() {
-                    operations.push(self.operation()?);
-                }
-                Change::Patch { version, operations }
+                let operations = self.operations()?;
+                Change::Patch { version, operations, note }
             }
             RecordKind::Checkpoint | RecordKind::Confirmation => return Err(Unreadable),
         })
+    }
+
+    fn note(&mut self) -> Result<Note, Unreadable> {
+        let [flags] = self.array()?;
+        if flags & !(HAS_AUTHOR | FORGETS) != 0 {
+            return Err(Unreadable);
+        }
+        let time = Expiry::at_milliseconds(self.number()?);
+        let author = if flags & HAS_AUTHOR != 0 { Some(self.text()?.into()) } else { None };
+        Ok(Note { time, author, forgets: flags & FORGETS != 0 })
     }
 
     fn revision(&mut self) -> Result<Revision, Unreadable> {
@@ -199,14 +307,28 @@ impl<'a> Reader<'a> {
         MemberKey::new(self.text()?).map_err(|_| Unreadable)
     }
 
+    fn value(&mut self) -> Result<Bytes, Unreadable> {
+        let length = u32::from_le_bytes(self.array()?);
+        let length = usize::try_from(length).map_err(|_| Unreadable)?;
+        Ok(Bytes::copy_from_slice(self.bytes(length)?))
+    }
+
+    fn operations(&mut self) -> Result<Vec<Operation>, Unreadable> {
+        let mut operations = Vec::new();
+        while !self.0.is_empty() {
+            operations.push(self.operation()?);
+        }
+        Ok(operations)
+    }
+
     fn operation(&mut self) -> Result<Operation, Unreadable> {
         let [kind] = self.array()?;
         match kind {
-            SET => {
+            SET => Ok(Operation::Set { key: self.key()?, value: self.value()? }),
+            SET_UNTIL => {
                 let key = self.key()?;
-                let length = u32::from_le_bytes(self.array()?);
-                let length = usize::try_from(length).map_err(|_| Unreadable)?;
-                Ok(Operation::Set { key, value: Bytes::copy_from_slice(self.bytes(length)?) })
+                let expiry = Expiry::at_milliseconds(self.number()?);
+                Ok(Operation::SetUntil { key, value: self.value()?, expiry })
             }
             DELETE => Ok(Operation::Delete { key: self.key()? }),
             CLEAR => Ok(Operation::Clear),
@@ -225,17 +347,43 @@ mod tests {
         let key = |key: &str| MemberKey::new(key).expect("a key");
         let revision = Revision::from_nanoseconds(-7);
         let changes = [
-            Change::Put { revision, body: Bytes::from_static(b"{}") },
-            Change::Put { revision, body: Bytes::new() },
+            Change::Put { revision, body: Bytes::from_static(b"{}"), author: None },
+            Change::Put { revision, body: Bytes::new(), author: None },
+            Change::Put { revision, body: Bytes::from_static(b"{}"), author: Some("ci".into()) },
             Change::Delete { revision },
-            Change::Patch { version: 3, operations: vec![] },
+            Change::DeleteJob { revision },
+            Change::Patch { version: 3, operations: vec![], note: None },
+            Change::Patch {
+                version: 3,
+                operations: vec![Operation::Clear],
+                note: Some(Box::new(Note {
+                    time: Expiry::at_milliseconds(7),
+                    author: Some("é".into()),
+                    forgets: true,
+                })),
+            },
+            Change::Patch {
+                version: 4,
+                operations: vec![],
+                note: Some(Box::new(Note {
+                    time: Expiry::at_milliseconds(u64::MAX),
+                    author: None,
+                    forgets: false,
+                })),
+            },
             Change::Patch {
                 version: u64::MAX,
                 operations: vec![
                     Operation::Clear,
                     Operation::Set { key: key("é"), value: Bytes::from_static(b"[1]") },
                     Operation::Delete { key: key("b") },
+                    Operation::SetUntil {
+                        key: key("c"),
+                        value: Bytes::from_static(b"{}"),
+                        expiry: Expiry::at_milliseconds(u64::MAX),
+                    },
                 ],
+                note: None,
             },
         ];
         let at = |change| Entry::Change { path: "p/q".into(), change };

@@ -90,6 +90,12 @@ pub(crate) enum RecordKind {
     Checkpoint,
     /// Every record before it is durable; its sequence is that of the next record.
     Confirmation,
+    /// A job was deleted, with everything that belongs to it.
+    DeleteJob,
+    /// A document was put, and by whom.
+    PutBy,
+    /// A namespace was patched, when and by whom.
+    NotedPatch,
 }
 
 impl RecordKind {
@@ -100,13 +106,24 @@ impl RecordKind {
             Self::Patch => 3,
             Self::Checkpoint => 4,
             Self::Confirmation => 5,
+            Self::DeleteJob => 6,
+            Self::PutBy => 7,
+            Self::NotedPatch => 8,
         }
     }
 
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Put, Self::Delete, Self::Patch, Self::Checkpoint, Self::Confirmation]
-            .into_iter()
-            .find(|kind| kind.to_byte() == byte)
+        let all = [
+            Self::Put,
+            Self::Delete,
+            Self::Patch,
+            Self::Checkpoint,
+            Self::Confirmation,
+            Self::DeleteJob,
+            Self::PutBy,
+            Self::NotedPatch,
+        ];
+        all.into_iter().find(|kind| kind.to_byte() == byte)
     }
 }
 

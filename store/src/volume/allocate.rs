@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::engine::Engine;
 use super::pin::GivenUp;
+use super::rounds::Without;
 use super::state::State;
 use crate::StoreError;
 use crate::error::is_out_of_files;
@@ -69,6 +70,7 @@ fn work(engine: &Engine, job: Job) -> io::Result<()> {
     let reserved = if freed.is_none() { engine.stage.require_reserve() } else { Ok(()) };
     let made = reserved.and_then(|()| segments::make(&*engine.disk, &header, freed));
     let mut state = engine.lock();
+    let is_long = header.capacity > engine.options.segment_bytes;
     match made {
         Ok(segment) => {
             let State { wanted, wanted_freeing, .. } = &mut *state;
@@ -76,6 +78,7 @@ fn work(engine: &Engine, job: Job) -> io::Result<()> {
                 wanted.take_if(|wanted| *wanted <= header.capacity);
             }
             state.is_full = false;
+            state.lacks_segment = false;
             state.full_since = None;
             // Only now: a number that is left out would look like a segment that is lost.
             state.layout.next_number += 1;
@@ -88,28 +91,36 @@ fn work(engine: &Engine, job: Job) -> io::Result<()> {
                 if state.pins.give_up(GivenUp::NoRoom)
                     || !state.slots.is_empty() && state.full_since.is_none() =>
             {
-                state.full_since = Some(state.rounds_begun);
+                state.full_since = Some(state.rounds.begun);
             }
             // What is kept to be used again is of another length.
             StoreError::OutOfSpace if !state.freed.is_empty() => {
-                let freed = std::mem::take(&mut state.freed);
+                let mut freed = std::mem::take(&mut state.freed);
                 drop(state);
-                for (number, _) in freed {
-                    segments::discard(&*engine.disk, number)?;
+                while let Some((number, _)) = freed.last() {
+                    if let Err(error) = segments::discard(&*engine.disk, *number) {
+                        engine.lock().freed.extend(freed);
+                        return Err(error);
+                    }
+                    freed.pop();
                 }
                 return Ok(());
             }
             StoreError::OutOfSpace => {
-                state.full_since = None;
-                // What makes room needs less of it, and is not refused together with what grows.
-                if state.wanted > state.wanted_freeing {
-                    state.refusals.growing += 1;
-                    state.is_full = state.wanted_freeing.is_none();
-                } else {
-                    state.refusals.all += 1;
+                state.lacks_segment |= !is_long;
+                let begun = state.full_since.take().unwrap_or(state.rounds.begun);
+                // What makes room needs less of it, and is not refused together with what grows; nor
+                // is what grows by little together with what does by much.
+                let without = if state.wanted <= state.wanted_freeing {
                     state.wanted_freeing = None;
-                    state.is_full = true;
-                }
+                    Without::All
+                } else if is_long {
+                    Without::Long
+                } else {
+                    Without::Growing
+                };
+                state.rounds.refuse(without, begun);
+                state.is_full = state.wanted_freeing.is_none();
                 state.wanted = state.wanted_freeing;
             }
             StoreError::Io(error) => return Err(error),
@@ -153,7 +164,7 @@ fn job(engine: &Engine, state: &mut MutexGuard<'_, State>) -> Option<Job> {
             Job::Discard { freed, capacity }
         });
     }
-    if state.full_since.is_some_and(|begun| state.rounds <= begun) {
+    if state.full_since.is_some_and(|begun| state.rounds.ended <= begun) {
         state.checkpoint_now = true;
         engine.checkpoint.notify_one();
         return None;
@@ -165,7 +176,7 @@ fn job(engine: &Engine, state: &mut MutexGuard<'_, State>) -> Option<Job> {
     let is_last = state.layout.live.len() == 1 && state.layout.spares.is_empty();
     let is_long = state.layout.bytes() + capacity > options.journal_bytes;
     // The tree has left room for one more, with which deletes make room for it.
-    let may_be_longer = state.is_stuck && state.wanted_freeing.is_some();
+    let may_be_longer = state.is_short_of_room && state.wanted_freeing.is_some();
     if is_common && !is_last && is_long && !may_be_longer {
         // The tree has to come first.
         state.checkpoint_now = true;

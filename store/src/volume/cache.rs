@@ -6,6 +6,7 @@ use quick_cache::sync::{Cache as QuickCache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use smol_str::SmolStr;
 
+use crate::stats::Usage;
 use crate::{Namespace, Object};
 
 /// What stands at a path.
@@ -30,8 +31,19 @@ impl Entry {
         match self {
             Self::Document(document) => document.as_ref().map_or(0, |it| it.body.len() as u64),
             Self::Namespace(namespace) => {
-                namespace.snapshot_bytes() + namespace.len() as u64 * MEMBER_BYTES
+                let members = namespace.len() + 2 * namespace.expiries();
+                namespace.snapshot_bytes() + members as u64 * MEMBER_BYTES
             }
+        }
+    }
+
+    /// The bytes of its file in the tree, roughly; `None` where there is none.
+    pub(super) fn file_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Document(document) => {
+                document.as_ref().map(|document| document.body.len() as u64)
+            }
+            Self::Namespace(namespace) => Some(namespace.snapshot_bytes()),
         }
     }
 
@@ -93,6 +105,21 @@ impl Cache {
 
     pub(super) fn get(&self, path: &str) -> Option<Entry> {
         self.0.get(path)
+    }
+
+    /// What the entries take, and may take.
+    pub(super) fn usage(&self) -> Usage {
+        Usage { bytes: self.0.weight(), limit_bytes: self.0.capacity() }
+    }
+
+    /// How many entries there are.
+    pub(super) fn entries(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    /// Forgets what stands at a path.
+    pub(super) fn remove(&self, path: &str) {
+        self.0.remove(path);
     }
 
     /// Takes an entry in the place of the one at its path. Where it is too large to be kept,

@@ -11,8 +11,10 @@ use super::cache::Entry;
 use super::commit;
 use super::engine::Engine;
 use super::pin::GivenUp;
+use super::rounds::Without;
 use super::save::{Due, Saver};
 use super::state::{Item, Live, Purpose, Slot};
+use super::worth::worth_the_room;
 use crate::error::is_out_of_files;
 use crate::journal::entry::Entry as Record;
 use crate::journal::segments;
@@ -29,8 +31,8 @@ const REWRITE_BYTES_PER_SECOND: u64 = 4 << 20;
 
 /// Works until the store is closed, and once more then, or until it has failed.
 pub(super) fn run(engine: &Engine) {
-    let saver =
-        Saver::new(&*engine.disk, &engine.stage, &engine.names, engine.options.segment_bytes);
+    let Engine { disk, stage, names, options, started_at, .. } = engine;
+    let saver = Saver::new(&**disk, stage, names, options, *started_at);
     let mut checkpointer = Checkpointer { engine, saver };
     let mut found_full = None;
     loop {
@@ -45,7 +47,7 @@ pub(super) fn run(engine: &Engine) {
             // Neither does this last, and the journal has everything.
             Err(StoreError::Io(error)) if is_out_of_files(&error) => {
                 let mut state = engine.lock();
-                state.rounds_begun = state.rounds;
+                state.rounds.begun = state.rounds.ended;
                 found_full = Some(Instant::now());
             }
             Err(error) => engine.fail(format!("the tree cannot be brought up to date: {error}")),
@@ -58,10 +60,7 @@ pub(super) fn run(engine: &Engine) {
 
 /// How long a path may be missing in the tree: the longer, the more it costs to write it.
 fn patience(slot: &Slot, options: &VolumeOptions) -> Duration {
-    let bytes = match &slot.committed {
-        Entry::Document(document) => document.as_ref().map_or(0, |it| it.body.len() as u64),
-        Entry::Namespace(namespace) => namespace.snapshot_bytes(),
-    };
+    let bytes = slot.committed.as_ref().and_then(Entry::file_bytes).unwrap_or(0);
     options.checkpoint_after.max(Duration::from_millis(bytes * 1_000 / REWRITE_BYTES_PER_SECOND))
 }
 
@@ -110,22 +109,24 @@ impl Checkpointer<'_> {
     /// Brings into the tree what is due; says whether all of it fitted.
     fn round(&mut self, is_last: bool) -> Result<bool> {
         let engine = self.engine;
-        let due = self.due(is_last);
+        let begun = Instant::now();
+        let due = self.due(is_last)?;
         let wanted = due.len();
         let saved = self.saver.save(due)?;
         let all_fit = saved.len() == wanted;
         engine.stage.refill();
         self.settle(&saved)?;
+        engine.counts.checkpointed(begun.elapsed(), all_fit);
         let mut state = engine.lock();
-        state.rounds += 1;
+        state.rounds.ended += 1;
         // Unless the next round makes room: what was deleted meanwhile is not in this one.
         let makes_room = |slot: &Slot| matches!(slot.decided, Entry::Document(None));
-        state.is_stuck = !all_fit
+        state.is_short_of_room = !all_fit
             && !state.pins.give_up(GivenUp::NoRoom)
-            && saved.is_empty()
             && !state.slots.values().any(makes_room);
-        if state.is_stuck {
-            state.refusals.growing += 1;
+        if state.is_short_of_room && saved.is_empty() {
+            let before = state.rounds.begun - 1;
+            state.rounds.refuse(Without::Growing, before);
         }
         drop(state);
         engine.allocate.notify_one();
@@ -133,12 +134,13 @@ impl Checkpointer<'_> {
         Ok(all_fit)
     }
 
-    fn due(&self, is_last: bool) -> Vec<Due> {
+    fn due(&self, is_last: bool) -> Result<Vec<Due>> {
         let options = &self.engine.options;
+        let available = self.engine.disk.available()?;
         let mut state = self.engine.lock();
         let is_forced = is_last || state.checkpoint_is_due(options);
         state.checkpoint_now = false;
-        state.rounds_begun += 1;
+        state.rounds.begun += 1;
         let first = state.first_unsaved();
         let is_due = |slot: &Slot| is_forced || slot.since.elapsed() >= patience(slot, options);
         let mut due: Vec<(u64, Due)> = state
@@ -146,18 +148,28 @@ impl Checkpointer<'_> {
             .iter()
             .filter(|(_, slot)| is_due(slot))
             .filter_map(|(path, slot)| {
-                let (path, entry) = (Arc::clone(path), slot.committed.clone());
-                let (sequence, holds_journal) = (slot.committed_at?, slot.oldest == first);
-                Some((slot.oldest, Due { path, entry, sequence, holds_journal }))
+                let (path, entry) = (Arc::clone(path), slot.committed.clone()?);
+                let (sequence, may_take_room) = (slot.committed_at?, false);
+                let kept = slot.kept.clone();
+                Some((slot.oldest, Due { path, entry, sequence, may_take_room, kept }))
             })
             .collect();
+        let is_whole = due.len() == state.slots.len();
+        let segments = state.layout.freed_in_turn();
+        let lacks_segment = state.lacks_segment;
         drop(state);
         // The oldest first: they hold on to the journal.
         due.sort_unstable_by_key(|(oldest, _)| *oldest);
+        let missing = due.iter().map(|(oldest, due)| (*oldest, due.entry.file_bytes()));
+        let worth = if is_whole { worth_the_room(missing, segments, available) } else { 0 };
+        let is_room_gone = lacks_segment || available < options.segment_bytes;
+        for (oldest, due) in &mut due {
+            due.may_take_room = *oldest < worth || is_room_gone && *oldest == first;
+        }
         if !is_last {
             due.truncate(FILES_MAX);
         }
-        due.into_iter().map(|(_, due)| due).collect()
+        Ok(due.into_iter().map(|(_, due)| due).collect())
     }
 
     /// Forgets what is in the tree, tells the journal so, and frees what it does not need.
@@ -169,7 +181,7 @@ impl Checkpointer<'_> {
             return Ok(());
         }
         for due in saved {
-            state.has_saved(&due.path, due.sequence);
+            state.has_saved(&due.path, due.sequence, &due.entry);
         }
         let up_to = state.first_unsaved() - 1;
         if up_to > state.saved {
@@ -203,6 +215,7 @@ pub(super) fn free(engine: &Engine, segment: &Live) -> Result<()> {
     let mut state = engine.lock();
     state.freed.push((segment.number, segment.capacity));
     state.is_full = false;
+    state.lacks_segment = false;
     drop(state);
     engine.allocate.notify_one();
     Ok(())

@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 
 use super::cache::Entry;
 use super::engine::Engine;
-use super::state::Item;
+use super::history;
+use super::state::{Item, Made};
 use crate::StoreError;
-use crate::journal::entry::Entry as Record;
+use crate::journal::entry::{Change, Entry as Record};
 use crate::journal::format::{RecordKind, append_record};
 use crate::journal::segments::Segment;
+use crate::watch::{Topic, What};
 
 /// A buffer that one large write has made is not kept.
 const BUFFER_KEPT: usize = 4 << 20;
@@ -67,7 +69,7 @@ pub(super) fn batch(
     buffer: &mut Vec<u8>,
 ) -> (Option<Unconfirmed>, usize) {
     let begun = Instant::now();
-    match write(&items, buffer) {
+    match write(engine, &items, buffer) {
         Ok(tail) => {
             engine.has_synced(begun.elapsed());
             (tail, complete(engine, items))
@@ -84,7 +86,7 @@ pub(super) fn batch(
 /// thread must not have ended by a failure.
 pub(super) fn finish(engine: &Engine) -> std::io::Result<()> {
     let items = std::mem::take(&mut engine.lock().queue);
-    write(&items, &mut Vec::new())?;
+    write(engine, &items, &mut Vec::new())?;
     complete(engine, items);
     Ok(())
 }
@@ -133,7 +135,11 @@ fn next(engine: &Engine, pace: &Pace) -> Option<Vec<Item>> {
 }
 
 /// Writes what is in a row in one segment, and syncs it; then what is in the next.
-fn write(items: &[Item], buffer: &mut Vec<u8>) -> std::io::Result<Option<Unconfirmed>> {
+fn write(
+    engine: &Engine,
+    items: &[Item],
+    buffer: &mut Vec<u8>,
+) -> std::io::Result<Option<Unconfirmed>> {
     let mut records = items.iter().filter_map(|item| match item {
         Item::Record { sequence, record, segment, offset, .. } => {
             Some((*sequence, record, segment, *offset))
@@ -145,6 +151,7 @@ fn write(items: &[Item], buffer: &mut Vec<u8>) -> std::io::Result<Option<Unconfi
     while let Some((batch, _, segment, start)) = next {
         buffer.clear();
         let mut last = batch;
+        let mut count = 0;
         while let Some((sequence, record, of, _)) = next
             && of.number == segment.number
         {
@@ -152,10 +159,14 @@ fn write(items: &[Item], buffer: &mut Vec<u8>) -> std::io::Result<Option<Unconfi
                 record.write(out);
             });
             last = sequence;
+            count += 1;
             next = records.next();
         }
         segment.file.write_all_at(buffer, start)?;
+        let begun = Instant::now();
         segment.file.sync_data()?;
+        engine.counts.synced(begun.elapsed());
+        engine.counts.committed(count);
         let offset = start + buffer.len() as u64;
         tail = Some(Unconfirmed { segment: Arc::clone(segment), offset, next: last + 1 });
     }
@@ -167,12 +178,22 @@ fn write(items: &[Item], buffer: &mut Vec<u8>) -> std::io::Result<Option<Unconfi
 /// The lock is taken for each item anew: nobody who decides is to wait for a whole batch.
 fn complete(engine: &Engine, items: Vec<Item>) -> usize {
     let mut answers = Vec::with_capacity(items.len());
+    let mut watched: Vec<Arc<Topic>> = Vec::new();
     for item in items {
         match item {
             Item::Barrier(answer) => answers.push(answer),
             Item::Record { sequence, record, entry, answer, .. } => {
                 // What stood there before is dropped without the lock.
-                let _before = commit(engine, sequence, record, entry);
+                let _before = match entry {
+                    Some(Made::Removed(paths)) => remove(engine, sequence, &paths, &mut watched),
+                    Some(Made::Entry(entry)) => {
+                        let before = commit(engine, sequence, record, Some(entry), &mut watched);
+                        before.into_iter().collect()
+                    }
+                    None => {
+                        commit(engine, sequence, record, None, &mut watched).into_iter().collect()
+                    }
+                };
                 answers.extend(answer);
             }
         }
@@ -188,24 +209,85 @@ fn complete(engine: &Engine, items: Vec<Item>) -> usize {
         // Whoever asked may be gone.
         let _ = answer.send(Ok(()));
     }
+    watched.dedup_by(|one, other| Arc::ptr_eq(one, other));
+    watched.into_iter().for_each(Topic::wake);
     waiting
 }
 
 /// Makes one record visible; gives what stood at its path.
-fn commit(engine: &Engine, sequence: u64, record: Record, entry: Option<Entry>) -> Option<Entry> {
+///
+/// Who watches is told last: watchers take what is published without the lock, as readers do what
+/// is in the cache, and what a watcher was told must be what it reads from then on.
+fn commit(
+    engine: &Engine,
+    sequence: u64,
+    record: Record,
+    entry: Option<Entry>,
+    watched: &mut Vec<Arc<Topic>>,
+) -> Option<Entry> {
     let mut state = engine.lock();
     state.durable = sequence;
-    let (Some(entry), Record::Change { path, .. }) = (entry, record) else { return None };
+    let (Some(entry), Record::Change { path, change }) = (entry, record) else { return None };
+    let kept = engine.keeps(&path).then(|| history::written(sequence, &entry, &change));
     if let Some(load) = state.loads.get_mut(&path) {
         load.generation += 1;
     }
+    engine.note_expiry(&path, &entry);
     engine.cache.insert(&path, entry.clone());
-    let slot = state.slots.get_mut(&path)?;
-    slot.committed_at = Some(sequence);
-    if let Some(contention) = &mut slot.contention {
-        contention.committed();
+    let mut before = None;
+    if let Some(slot) = state.slots.get_mut(&path) {
+        slot.committed_at = Some(sequence);
+        if let Some(contention) = &mut slot.contention {
+            contention.committed();
+        }
+        before = slot.committed.replace(entry.clone());
+        if let Some(written) = kept {
+            state.keep(&path, (sequence, written), before.as_ref(), engine.options.history);
+        }
     }
-    Some(std::mem::replace(&mut slot.committed, entry))
+    watched.extend(engine.watches.publish(&path, || what(&entry, change)));
+    before
+}
+
+/// The change as those see it who watch.
+fn what(entry: &Entry, change: Change) -> What {
+    match (entry, change) {
+        (Entry::Namespace(_), Change::Patch { version, operations, .. }) => {
+            What::Namespace { version, operations }
+        }
+        (entry, _) => What::Document(entry.as_document().cloned()),
+    }
+}
+
+/// Makes a removal visible, of all its paths at once; gives what stood there.
+///
+/// Readers look into the cache without the lock. It forgets the paths, and is not told that nothing
+/// stands there: so they learn that under the lock alone, when all of the paths are gone.
+fn remove(
+    engine: &Engine,
+    sequence: u64,
+    paths: &[Arc<str>],
+    watched: &mut Vec<Arc<Topic>>,
+) -> Vec<Entry> {
+    let mut state = engine.lock();
+    state.durable = sequence;
+    let mut before = Vec::new();
+    for path in paths {
+        if let Some(load) = state.loads.get_mut(path) {
+            load.generation += 1;
+        }
+        engine.cache.remove(path);
+        let Some(slot) = state.slots.get_mut(path) else { continue };
+        slot.committed_at = Some(sequence);
+        if let Some(contention) = &mut slot.contention {
+            contention.committed();
+        }
+        before.extend(slot.committed.replace(Entry::Document(None)));
+    }
+    for path in paths {
+        watched.extend(engine.watches.publish(path, || What::Document(None)));
+    }
+    before
 }
 
 /// Answers what will not be done. Of what was being written it is unknown.

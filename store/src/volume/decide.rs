@@ -12,9 +12,11 @@ use super::cache::Entry;
 use super::engine::{DEFECT, Engine};
 use super::lone;
 use super::read::Loaded;
-use super::state::{Purpose, Refusals, State};
+use super::rounds::{Rounds, Want};
+use super::state::{NoRoom, Purpose, State};
 use super::tree::FILE_BYTES_MAX;
 use crate::journal::entry::{Change as Written, Entry as Record};
+use crate::journal::segments;
 use crate::revision::{Revision, content_hash};
 use crate::{
     Change, Edit, Key, NamespaceKey, Object, Patch, Patched, Preconditions, Put, Result,
@@ -26,7 +28,7 @@ use crate::{
 const RACES_MAX: u32 = 16;
 
 /// What one look at the state came to.
-enum Attempt<T> {
+pub(super) enum Attempt<T> {
     /// It is decided; the result holds once the receiver says so.
     Decided(Result<T>, oneshot::Receiver<Result<()>>),
     /// It is decided on what is durable already, and nothing is to be written.
@@ -34,7 +36,7 @@ enum Attempt<T> {
     /// The path has to be read first.
     Unknown,
     /// There is no room now.
-    NoRoom(Purpose),
+    NoRoom(Want),
 }
 
 impl Engine {
@@ -43,6 +45,7 @@ impl Engine {
         key: &Key,
         body: Bytes,
         preconditions: &Preconditions,
+        author: Option<Arc<str>>,
     ) -> Result<Put> {
         check_length(&body)?;
         let hash = content_hash(&body);
@@ -53,7 +56,7 @@ impl Engine {
             }
             let object = stamped(state, current, body.clone(), hash);
             let put = Put { tag: object.tag.clone(), created: current.is_none() };
-            self.put_object(state, path, entry, object, put)
+            self.put_object(state, path, entry, (object, author.as_ref()), put)
         })
         .await
     }
@@ -80,7 +83,9 @@ impl Engine {
         key: &Key,
         preconditions: &Preconditions,
         mut edit: Edit,
+        author: Option<Arc<str>>,
     ) -> Result<Updated> {
+        let author = author.as_ref();
         for _ in 0..RACES_MAX {
             let before = self
                 .decide(key.as_str(), |state, path, entry| {
@@ -99,7 +104,7 @@ impl Engine {
                         // Somebody came first.
                         return Attempt::Settled(Ok(None));
                     }
-                    self.change(state, path, entry, &change, hash)
+                    self.change(state, path, entry, (&change, hash, author))
                 })
                 .await?;
             if let Some(updated) = updated {
@@ -117,7 +122,7 @@ impl Engine {
                 match decided {
                     Ok(change) => {
                         let hash = hash_of(&change);
-                        self.change(state, path, entry, &change, hash)
+                        self.change(state, path, entry, (&change, hash, author))
                     }
                     Err(payload) => {
                         panic = Some(payload);
@@ -139,8 +144,7 @@ impl Engine {
         state: &mut State,
         path: &Arc<str>,
         entry: &Entry,
-        change: &Change,
-        hash: u64,
+        (change, hash, author): (&Change, u64, Option<&Arc<str>>),
     ) -> Attempt<Option<Updated>> {
         let before = entry.as_document().cloned();
         match (change, &before) {
@@ -154,7 +158,7 @@ impl Engine {
                 }
                 let object = stamped(state, before.as_ref(), body.clone(), hash);
                 let updated = Updated { before, after: Some(Arc::clone(&object)) };
-                self.put_object(state, path, entry, object, Some(updated))
+                self.put_object(state, path, entry, (object, author), Some(updated))
             }
             (Change::Delete, Some(current)) => {
                 let updated = Updated { before: before.clone(), after: None };
@@ -168,25 +172,47 @@ impl Engine {
         key: &NamespaceKey,
         patch: &Patch,
     ) -> Result<Patched> {
+        loop {
+            let purpose = match self.patch_current(key, patch).await? {
+                Ok(patched) => return Ok(patched),
+                Err(purpose) => purpose,
+            };
+            let expired = self.decide(key.as_str(), |state, path, entry| {
+                self.expire(state, path, entry, purpose)
+            });
+            expired.await?;
+        }
+    }
+
+    /// Patches a namespace, unless keys are over there that have to go first. Where the patch makes
+    /// room by leaving nothing, they may take the room that it may.
+    async fn patch_current(
+        self: &Arc<Self>,
+        key: &NamespaceKey,
+        patch: &Patch,
+    ) -> Result<Result<Patched, Option<Purpose>>> {
         self.decide(key.as_str(), |state, path, entry| {
             let Some(current) = entry.as_namespace() else {
                 return Attempt::Settled(Err(StoreError::Unavailable { reason: DEFECT.into() }));
             };
+            if current.is_due(&self.options.clock) {
+                let without = current.next(&current.expired(self.options.clock.now()));
+                let next = without.and_then(|without| without.patched(patch));
+                let is_freeing = next.is_ok_and(|next| next.is_empty());
+                return Attempt::Settled(Ok(Err(is_freeing.then_some(Purpose::Freeing))));
+            }
             let next = match current.patched(patch) {
                 Ok(next) => Arc::new(next),
                 Err(error) => return self.unchanged(state, path, Err(error)),
             };
-            let purpose = if next.is_empty() {
-                Purpose::Freeing
-            } else if next.snapshot_bytes() < current.snapshot_bytes() {
-                Purpose::Shrinking
-            } else {
-                Purpose::Growing
+            let purpose = Purpose::of_patch(current, &next);
+            let change = Written::Patch {
+                version: next.version(),
+                operations: patch.operations.clone(),
+                note: self.noted(path, patch.author.as_ref(), patch.forgets_history),
             };
-            let change =
-                Written::Patch { version: next.version(), operations: patch.operations.clone() };
             let patched = Patched { namespace: Arc::clone(&next), created: current.version() == 0 };
-            self.accept(state, path, entry, Entry::Namespace(next), change, purpose, patched)
+            self.accept(state, path, entry, Entry::Namespace(next), change, purpose, Ok(patched))
         })
         .await
     }
@@ -196,11 +222,12 @@ impl Engine {
         state: &mut State,
         path: &Arc<str>,
         entry: &Entry,
-        object: Arc<Object>,
+        (object, author): (Arc<Object>, Option<&Arc<str>>),
         result: T,
     ) -> Attempt<T> {
         let revision = Revision::at(object.modified);
-        let change = Written::Put { revision, body: object.body.clone() };
+        let author = author.filter(|_| self.keeps(path)).cloned();
+        let change = Written::Put { revision, body: object.body.clone(), author };
         let next = Entry::Document(Some(object));
         self.accept(state, path, entry, next, change, Purpose::Growing, result)
     }
@@ -220,7 +247,7 @@ impl Engine {
     }
 
     #[expect(clippy::too_many_arguments, reason = "all of it is one decision")]
-    fn accept<T>(
+    pub(super) fn accept<T>(
         &self,
         state: &mut State,
         path: &Arc<str>,
@@ -230,6 +257,17 @@ impl Engine {
         purpose: Purpose,
         result: T,
     ) -> Attempt<T> {
+        if self.must_wait(state, purpose) {
+            return Attempt::NoRoom(Want { purpose, is_long: false });
+        }
+        let record = Record::Change { path: Arc::clone(path), change };
+        let (answer, answered) = oneshot::channel();
+        let accepted = state.accept(path, current, next, record, purpose, answer);
+        self.accepted(state, accepted, purpose, (result, answered))
+    }
+
+    /// Whether a write has to wait for the tree to come up to date.
+    pub(super) fn must_wait(&self, state: &mut State, purpose: Purpose) -> bool {
         // Deletes come into the tree whatever the room there; as long as there are some, what makes
         // room may wait for that as well.
         let held_max = match purpose {
@@ -240,11 +278,20 @@ impl Engine {
         if state.pinned > held_max {
             state.checkpoint_now = true;
             self.checkpoint.notify_one();
-            return Attempt::NoRoom(purpose);
+            return true;
         }
-        let record = Record::Change { path: Arc::clone(path), change };
-        let (answer, answered) = oneshot::channel();
-        match state.accept(path, current, next, record, purpose, answer) {
+        false
+    }
+
+    /// What comes of a record that has got its place, or none.
+    pub(super) fn accepted<T>(
+        &self,
+        state: &mut State,
+        accepted: Result<(), NoRoom>,
+        purpose: Purpose,
+        (result, answered): (T, oneshot::Receiver<Result<()>>),
+    ) -> Attempt<T> {
+        match accepted {
             Ok(()) => {
                 if state.wants_segment(&self.options) {
                     self.allocate.notify_one();
@@ -259,14 +306,20 @@ impl Engine {
                     state.wanted_freeing = state.wanted_freeing.max(Some(no_room.0));
                 }
                 self.allocate.notify_one();
-                Attempt::NoRoom(purpose)
+                let is_long = segments::capacity_for(no_room.0) > self.options.segment_bytes;
+                Attempt::NoRoom(Want { purpose, is_long })
             }
         }
     }
 
     /// A result that changes nothing. It waits for what it was decided on to be durable: what is
     /// told must not be taken back by a crash.
-    fn unchanged<T>(&self, state: &mut State, path: &Arc<str>, result: Result<T>) -> Attempt<T> {
+    pub(super) fn unchanged<T>(
+        &self,
+        state: &mut State,
+        path: &Arc<str>,
+        result: Result<T>,
+    ) -> Attempt<T> {
         match state.slots.get(path) {
             Some(slot) if slot.decided_at > state.durable => {
                 Attempt::Decided(result, self.barrier(state))
@@ -277,22 +330,22 @@ impl Engine {
 
     /// Runs a decision on what was decided last at a path, as often as it takes to know that, and
     /// to have room.
-    async fn decide<T>(
+    pub(super) async fn decide<T>(
         self: &Arc<Self>,
         path: &str,
         mut decision: impl FnMut(&mut State, &Arc<str>, &Entry) -> Attempt<T>,
     ) -> Result<T> {
         let path: Arc<str> = path.into();
         let mut loaded: Option<Loaded> = None;
-        let mut refusals = None;
+        let mut since = None;
         loop {
             let room = self.room.notified();
             tokio::pin!(room);
-            if refusals.is_some() {
+            if since.is_some() {
                 // Before the look, so that no wake-up between the two is missed.
                 room.as_mut().enable();
             }
-            let (attempt, refused) = self.attempt(&path, loaded.as_ref(), &mut decision)?;
+            let (attempt, rounds) = self.attempt(&path, loaded.as_ref(), &mut decision)?;
             match attempt {
                 Attempt::Settled(result) => return result,
                 Attempt::Decided(result, answered) => {
@@ -304,10 +357,10 @@ impl Engine {
                     return result;
                 }
                 Attempt::Unknown => loaded = Some(self.load(&path).await?),
-                Attempt::NoRoom(purpose) => match refusals {
-                    None => refusals = Some(refused.of(purpose)),
-                    Some(before) if before != refused.of(purpose) => {
-                        return Err(StoreError::OutOfSpace);
+                Attempt::NoRoom(want) => match since {
+                    None => since = Some(rounds.begun),
+                    Some(since) if rounds.has_refused(want, since) => {
+                        return self.told(Err(StoreError::OutOfSpace));
                     }
                     Some(_) => room.await,
                 },
@@ -327,33 +380,43 @@ impl Engine {
         }
     }
 
-    /// One look; also says how often room could not be made so far.
-    fn attempt<T>(
+    /// One look at a path; also says which writes that wait for room are refused by now.
+    pub(super) fn attempt<T>(
         &self,
         path: &Arc<str>,
         loaded: Option<&Loaded>,
         decision: &mut impl FnMut(&mut State, &Arc<str>, &Entry) -> Attempt<T>,
-    ) -> Result<(Attempt<T>, Refusals)> {
+    ) -> Result<(Attempt<T>, Rounds)> {
+        self.decided(|state| {
+            let entry = match state.slots.get(path) {
+                Some(slot) => Some(slot.decided.clone()),
+                None => self.cache.get(path),
+            };
+            let entry = entry.or_else(|| loaded.and_then(|loaded| loaded.current(state)).cloned());
+            match entry {
+                Some(entry) => decision(state, path, &entry),
+                None => Attempt::Unknown,
+            }
+        })
+    }
+
+    /// Decides under the lock, and commits what nobody else does.
+    pub(super) fn decided<T>(
+        &self,
+        decision: impl FnOnce(&mut State) -> Attempt<T>,
+    ) -> Result<(Attempt<T>, Rounds)> {
         let mut state = self.lock();
         self.available()?;
         if state.is_closed {
             return Err(StoreError::Unavailable { reason: DEFECT.into() });
         }
-        let entry = match state.slots.get(path) {
-            Some(slot) => Some(slot.decided.clone()),
-            None => self.cache.get(path),
-        };
-        let entry = entry.or_else(|| loaded.and_then(|loaded| loaded.current(&state)).cloned());
-        let attempt = match entry {
-            Some(entry) => decision(&mut state, path, &entry),
-            None => Attempt::Unknown,
-        };
-        let (refusals, claim) = (state.refusals, state.claim.take());
+        let attempt = decision(&mut state);
+        let (rounds, claim) = (state.rounds, state.claim.take());
         drop(state);
         if let Some(claim) = claim {
             claim.commit(self);
         }
-        Ok((attempt, refusals))
+        Ok((attempt, rounds))
     }
 }
 
@@ -392,6 +455,6 @@ fn check_length(body: &Bytes) -> Result<()> {
     Ok(())
 }
 
-fn require(preconditions: &Preconditions, current: Option<&Arc<Object>>) -> Result<()> {
+pub(super) fn require(preconditions: &Preconditions, current: Option<&Arc<Object>>) -> Result<()> {
     preconditions.require(current.map(|object| &object.tag))
 }

@@ -10,11 +10,14 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::VolumeOptions;
 use super::archive::Turns;
 use super::cache::Cache;
+use super::expire::Agenda;
 use super::names::Names;
 use super::stage::Stage;
 use super::state::{Item, State};
 use super::tree::Tree;
 use crate::disk::Disk;
+use crate::stats::Counts;
+use crate::watch::Watches;
 use crate::{Result, StoreError};
 
 /// What happened where a panic ended a change.
@@ -69,10 +72,18 @@ pub(super) struct Engine {
     /// Wakes writes that wait for room.
     pub(super) room: Notify,
     pub(super) names: Names,
+    /// The first sequence that is not of a write before the start.
+    pub(super) started_at: u64,
+    /// When keys of namespaces are over.
+    pub(super) agenda: Agenda,
+    /// Who watches what.
+    pub(super) watches: Arc<Watches>,
     /// Who works on archives.
     pub(super) turns: Turns,
     /// How long the last batch took to be written and synced, in nanoseconds.
     last_sync: AtomicU64,
+    /// What is told of its work.
+    pub(super) counts: Counts,
 }
 
 impl Engine {
@@ -88,6 +99,9 @@ impl Engine {
             disk,
             cache: Cache::new(options.cache_bytes - options.cache_bytes / NAMES_PART),
             names: Names::new(options.cache_bytes / NAMES_PART),
+            started_at: state.layout.next_sequence,
+            agenda: Agenda::default(),
+            watches: Watches::new(options.watch_bytes),
             options,
             status: watch::Sender::new(Status::Open),
             state: Mutex::new(state),
@@ -97,6 +111,7 @@ impl Engine {
             room: Notify::new(),
             turns: Turns::default(),
             last_sync: AtomicU64::new(u64::MAX),
+            counts: Counts::new(),
         }
     }
 
@@ -151,6 +166,8 @@ impl Engine {
         self.checkpoint.notify_all();
         self.allocate.notify_all();
         self.room.notify_waiters();
+        self.agenda.close();
+        self.watches.close();
     }
 
     /// Ends the store's service because what is durable is unknown.
@@ -172,6 +189,8 @@ impl Engine {
         self.checkpoint.notify_all();
         self.allocate.notify_all();
         self.room.notify_waiters();
+        self.agenda.close();
+        self.watches.close();
     }
 
     /// Wakes the commit thread, if it waits for no more than there is.

@@ -31,8 +31,8 @@ pub(crate) fn open(disk: Arc<dyn Disk>, paths: &[&str]) -> Result<Opened, String
     let state = engine.lock();
     let (mut content, mut bytes) = (Content::new(), 0);
     for path in paths.iter().copied().chain(state.slots.keys().map(|path| &**path)) {
-        let entry = match state.slots.get(path) {
-            Some(slot) => slot.committed.clone(),
+        let entry = match state.slots.get(path).and_then(|slot| slot.committed.clone()) {
+            Some(entry) => entry,
             None => engine.read_tree(path).map_err(|error| error.to_string())?,
         };
         let (text, length) = match entry {

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::history;
 use super::lock::DirectoryLock;
 use super::namespace_file;
 use super::open::{self, OpenError};
@@ -83,7 +84,7 @@ pub fn verify(path: &Path) -> Result<Report, InspectError> {
 
 /// Checks a disk that nobody else uses, as [`verify`] does.
 pub(super) fn look(disk: &Arc<dyn Disk>) -> Result<Report, InspectError> {
-    let (numbers, records, damage) = scan(&**disk)?;
+    let Scanned { numbers, records, damage, .. } = scan(&**disk)?;
     let tree = Tree::new(Arc::clone(disk));
     let mut files = unreadable(&tree)?;
     if damage.is_none() && !numbers.is_empty() {
@@ -97,6 +98,7 @@ pub(super) fn look(disk: &Arc<dyn Disk>) -> Result<Report, InspectError> {
                 files.push(file);
             }
         }
+        files.extend(damaged_histories(&**disk, &tree)?);
     }
     let damage = damage.map(|damage| JournalDamage {
         file: name(damage.number),
@@ -111,10 +113,11 @@ pub(super) fn look(disk: &Arc<dyn Disk>) -> Result<Report, InspectError> {
 /// A copy of the journal as it was is kept; its path below the directory is the result.
 ///
 /// # Errors
-/// [`InspectError`]; then nothing was cut.
+/// [`InspectError`]; then it can be tried again. The journal may be shorter by then, and histories may
+/// lack what comes behind the cut.
 pub fn repair(path: &Path, cut: &Cut) -> Result<String, InspectError> {
     let (disk, _lock) = take(path)?;
-    let (numbers, _, damage) = scan(&disk)?;
+    let Scanned { numbers, damage, last, .. } = scan(&disk)?;
     let damage = damage.ok_or(InspectError::Sound)?;
     let at = &name(damage.number);
     if (&cut.file, cut.offset) != (at, damage.offset) {
@@ -124,6 +127,10 @@ pub fn repair(path: &Path, cut: &Cut) -> Result<String, InspectError> {
         )));
     }
     let kept = keep(&disk, &numbers)?;
+    // While the journal still says where: once it checks out, nobody comes here again.
+    let disk = Arc::new(disk);
+    cut_histories(&(Arc::clone(&disk) as Arc<dyn Disk>), last)?;
+    let disk = &*disk;
     // From the end, so that a kill in between leaves a journal that is only shorter.
     for number in numbers.iter().rev().filter(|number| **number > damage.number) {
         disk.remove(&segments::file_name(*number))?;
@@ -133,9 +140,9 @@ pub fn repair(path: &Path, cut: &Cut) -> Result<String, InspectError> {
         disk.remove(&segments::file_name(damage.number))?;
         disk.sync_directory(DIRECTORY)?;
     } else {
-        segments::clear(&segments::open(&disk, damage.number)?, damage.offset)?;
+        segments::clear(&segments::open(disk, damage.number)?, damage.offset)?;
     }
-    match scan(&disk)?.2 {
+    match scan(disk)?.damage {
         None => Ok(kept),
         Some(damage) => Err(InspectError::Place(format!("after the cut, {damage}; see {kept}"))),
     }
@@ -152,8 +159,17 @@ pub(super) fn take(path: &Path) -> Result<(OsDisk, DirectoryLock), InspectError>
     Ok((disk, lock))
 }
 
+/// A journal as far as it checks out.
+struct Scanned {
+    numbers: Vec<u64>,
+    records: u64,
+    /// The last record that is left where it is cut; 0 where there is none.
+    last: u64,
+    damage: Option<Damage>,
+}
+
 /// Reads the journal as far as it checks out.
-fn scan(disk: &dyn Disk) -> Result<(Vec<u64>, u64, Option<Damage>), InspectError> {
+fn scan(disk: &dyn Disk) -> Result<Scanned, InspectError> {
     let numbers = match segments::numbers(disk) {
         Ok(numbers) => numbers,
         // Of the format before there was a journal.
@@ -161,7 +177,7 @@ fn scan(disk: &dyn Disk) -> Result<(Vec<u64>, u64, Option<Damage>), InspectError
         Err(error) => return Err(error.into()),
     };
     let mut scanner = Scanner::default();
-    let mut records = 0;
+    let (mut records, mut damage, mut next) = (0, None, scanner.next_sequence());
     for number in &numbers {
         let bytes = segments::read(disk, *number)?;
         let scanned = scanner.segment(*number, &bytes, |record| {
@@ -169,11 +185,16 @@ fn scan(disk: &dyn Disk) -> Result<(Vec<u64>, u64, Option<Damage>), InspectError
             records += 1;
             Ok::<_, Damage>(())
         });
-        if let Err(damage) = scanned {
-            return Ok((numbers, records, Some(damage)));
+        damage = scanned.err();
+        // Where a segment tells that the one before it lacks something, it goes, and its marks.
+        if damage.as_ref().is_none_or(|damage| damage.number == *number) {
+            next = scanner.next_sequence();
+        }
+        if damage.is_some() {
+            break;
         }
     }
-    Ok((numbers, records, None))
+    Ok(Scanned { numbers, records, last: next - 1, damage })
 }
 
 /// Copies the segments aside, durably.
@@ -212,6 +233,39 @@ fn unreadable(tree: &Tree) -> Result<Vec<String>, InspectError> {
                 }
             }
             Err(error) => found.push(error.to_string()),
+        }
+    }
+    Ok(found)
+}
+
+/// Takes out of the histories what comes behind this record: its sequence is given again.
+fn cut_histories(disk: &Arc<dyn Disk>, last: u64) -> Result<(), InspectError> {
+    for path in histories(&Tree::new(Arc::clone(disk)))? {
+        history::cut(&**disk, &path, last)?;
+        disk.sync_directory(split(&path).0)?;
+    }
+    Ok(())
+}
+
+/// The files of all histories, in order.
+fn histories(tree: &Tree) -> Result<Vec<String>, InspectError> {
+    let mut paths = Vec::new();
+    tree.walk(history::DIRECTORY, &mut |path| paths.push(path.to_owned()))?;
+    paths.retain(|path| history::is_file_name(path));
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+/// The files of histories that do not check out, but for what a crash cut short.
+fn damaged_histories(disk: &dyn Disk, tree: &Tree) -> Result<Vec<String>, InspectError> {
+    let saved = recover::saved(disk).map_err(|error| InspectError::Place(error.to_string()))?;
+    let mut found = Vec::new();
+    for path in histories(tree)? {
+        if let Some(end) = history::check(disk, &path, saved)? {
+            found.push(format!(
+                "{path} checks out up to byte {end} only: versions behind that are lost; restore the \
+                 file from a backup, or remove it to give up what is in it"
+            ));
         }
     }
     Ok(found)

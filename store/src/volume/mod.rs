@@ -4,9 +4,10 @@
 //! The tree is that of [`crate::key`], and beside it the store's own directory:
 //! ```text
 //! .stowage/lock      locked while the store is open; names the process
-//! .stowage/format    the format's version: 2
+//! .stowage/format    the format's version: 5
 //! .stowage/journal/  what was acknowledged and may not be in the tree yet, see [`crate::journal`]
 //! .stowage/reserve*  room for emptying a full volume
+//! .stowage/history/  versions before the current ones
 //! .stowage/tmp/      files that are being written; emptied at the start
 //! .stowage/snapshot  what a restored directory was restored from
 //! ```
@@ -49,9 +50,12 @@ mod checkpoint;
 mod commit;
 mod contention;
 mod decide;
+mod delete_job;
 mod engine;
+mod expire;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod history;
 mod inspect;
 mod lock;
 mod lone;
@@ -62,11 +66,15 @@ mod pin;
 mod read;
 mod recover;
 mod restore;
+mod rounds;
 mod save;
 pub mod snapshot;
 mod stage;
 mod state;
+mod tell;
 mod tree;
+mod watched;
+mod worth;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
@@ -87,8 +95,9 @@ pub use self::pin::{GivenUp, Pin};
 pub use self::restore::{MANIFEST, Restore, RestoreError};
 use crate::disk::{Disk, OsDisk};
 use crate::{
-    Archive, ArchiveInfo, ArchiveKey, BackendKind, Edit, Key, Name, Namespace, NamespaceKey,
-    Object, Patch, Patched, Preconditions, Prefix, Put, Result, Store, StoreError, Updated, Upload,
+    Archive, ArchiveInfo, ArchiveKey, BackendKind, Capacity, Changes, Edit, Folder, HISTORY_MAX,
+    Kept, Key, Name, Namespace, NamespaceKey, Object, Patch, Patched, Preconditions, Prefix, Put,
+    Result, Segment, Stats, Store, StoreError, Updated, Upload, Version, WallClock,
 };
 
 /// How a [`VolumeStore`] uses the machine.
@@ -111,6 +120,13 @@ pub struct VolumeOptions {
     /// A snapshot is given up rather than that less room than this is left on the volume, in
     /// bytes.
     pub room_bytes: u64,
+    /// The most memory for changes that are kept for those who watch, in bytes.
+    pub watch_bytes: u64,
+    /// How many versions of each namespace and document are kept, the current one included; 0 for no
+    /// history. At most [`HISTORY_MAX`](crate::HISTORY_MAX).
+    pub history: usize,
+    /// The clock by which keys of namespaces are over.
+    pub clock: WallClock,
     /// For how long a small document may be missing in the tree.
     pub checkpoint_after: Duration,
     /// The length of the pieces in which an archive is written, in bytes. An upload holds two of
@@ -131,6 +147,9 @@ impl Default for VolumeOptions {
             dirty_bytes: 64 << 20,
             snapshot_bytes: 1 << 30,
             room_bytes: 256 << 20,
+            watch_bytes: 32 << 20,
+            history: 0,
+            clock: WallClock::System,
             checkpoint_after: Duration::from_secs(1),
             archive_piece_bytes: 1 << 20,
             lone_sync_max: Duration::ZERO,
@@ -151,7 +170,8 @@ impl VolumeOptions {
         let journal_bytes = self.journal_bytes.min(volume / 8).max(4 * segment_bytes);
         let snapshot_bytes = self.snapshot_bytes.min(volume / 8);
         let room_bytes = self.room_bytes.min(volume / 32);
-        Self { segment_bytes, journal_bytes, snapshot_bytes, room_bytes, ..self.clone() }
+        let history = self.history.min(HISTORY_MAX);
+        Self { segment_bytes, journal_bytes, snapshot_bytes, room_bytes, history, ..self.clone() }
     }
 
     /// The room on the volume that archives leave free, in bytes: that of the segments which are
@@ -162,7 +182,7 @@ impl VolumeOptions {
 }
 
 /// What one of the threads does until the store ends.
-type Work = fn(&Engine);
+type Work = fn(&Arc<Engine>);
 
 /// A store in a directory. See the [module](self) for what it promises.
 ///
@@ -205,10 +225,11 @@ impl VolumeStore {
         let (end, ended) = watch::channel(());
         // Held until the last of the threads is done with the directory.
         let held = Arc::new((lock, end));
-        let works: [(&str, Work); 3] = [
-            ("stowage-commit", commit::run),
-            ("stowage-tree", checkpoint::run),
-            ("stowage-segment", allocate::run),
+        let works: [(&str, Work); 4] = [
+            ("stowage-commit", |engine| commit::run(engine)),
+            ("stowage-tree", |engine| checkpoint::run(engine)),
+            ("stowage-segment", |engine| allocate::run(engine)),
+            ("stowage-expiry", expire::run),
         ];
         let mut store = Self { engine, threads: Vec::new(), ended };
         for (name, work) in works {
@@ -253,16 +274,32 @@ impl Store for VolumeStore {
         }
     }
 
-    async fn put(&self, key: &Key, body: Bytes, preconditions: Preconditions) -> Result<Put> {
-        self.engine.put(key, body, &preconditions).await
+    async fn put_by(
+        &self,
+        key: &Key,
+        body: Bytes,
+        preconditions: Preconditions,
+        author: Option<Arc<str>>,
+    ) -> Result<Put> {
+        self.engine.put(key, body, &preconditions, author).await
     }
 
-    async fn update(&self, key: &Key, preconditions: Preconditions, edit: Edit) -> Result<Updated> {
-        self.engine.update(key, &preconditions, edit).await
+    async fn update_by(
+        &self,
+        key: &Key,
+        preconditions: Preconditions,
+        edit: Edit,
+        author: Option<Arc<str>>,
+    ) -> Result<Updated> {
+        self.engine.update(key, &preconditions, edit, author).await
     }
 
     async fn delete(&self, key: &Key, preconditions: Preconditions) -> Result<bool> {
         self.engine.delete(key, &preconditions).await
+    }
+
+    async fn delete_job(&self, job: &Segment, preconditions: Preconditions) -> Result<bool> {
+        self.engine.delete_job(job, preconditions).await
     }
 
     async fn list(&self, prefix: &Prefix, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
@@ -271,15 +308,83 @@ impl Store for VolumeStore {
         blocking(&self.engine, move |engine| engine.list(&prefix, after.as_ref(), limit)).await
     }
 
+    async fn directories(
+        &self,
+        folder: &Folder,
+        after: Option<&Segment>,
+        limit: usize,
+    ) -> Result<Vec<Segment>> {
+        self.engine.available()?;
+        let (folder, after) = (folder.clone(), after.cloned());
+        let list = move |engine: &Arc<Engine>| engine.directories(&folder, after.as_ref(), limit);
+        blocking(&self.engine, list).await
+    }
+
     async fn namespace(&self, key: &NamespaceKey) -> Result<Arc<Namespace>> {
         match self.engine.read(key.as_str()).await? {
-            Entry::Namespace(namespace) => Ok(namespace),
+            Entry::Namespace(namespace) => {
+                self.engine.without_expired(key.as_str(), namespace).await
+            }
             Entry::Document(_) => Err(StoreError::Unavailable { reason: DEFECT.into() }),
         }
     }
 
     async fn patch(&self, key: &NamespaceKey, patch: Patch) -> Result<Patched> {
         self.engine.patch(key, &patch).await
+    }
+
+    fn history_length(&self) -> usize {
+        self.engine.options.history
+    }
+
+    async fn history(&self, key: &Key) -> Result<Vec<Version>> {
+        self.engine.history(key).await
+    }
+
+    async fn version(&self, key: &Key, version: &Version) -> Result<Option<Arc<Object>>> {
+        self.engine.version(key, version).await
+    }
+
+    async fn namespace_history(&self, key: &NamespaceKey) -> Result<Vec<Version>> {
+        self.engine.namespace_history(key).await
+    }
+
+    async fn namespace_version(
+        &self,
+        key: &NamespaceKey,
+        version: u64,
+    ) -> Result<Option<Arc<Namespace>>> {
+        self.engine.namespace_version(key, version).await
+    }
+
+    async fn namespace_changes(
+        &self,
+        key: &NamespaceKey,
+        after: u64,
+        up_to: u64,
+        bytes: u64,
+    ) -> Result<Option<Vec<Kept>>> {
+        self.engine.namespace_changes(key, (after, up_to), bytes).await
+    }
+
+    async fn watch(&self, key: &Key) -> Result<(Option<Arc<Object>>, Changes)> {
+        match self.engine.watch(key.as_str()).await? {
+            (Entry::Document(document), changes) => Ok((document, changes)),
+            (Entry::Namespace(_), _) => Err(StoreError::Unavailable { reason: DEFECT.into() }),
+        }
+    }
+
+    async fn watch_namespace(&self, key: &NamespaceKey) -> Result<(Arc<Namespace>, Changes)> {
+        loop {
+            let (entry, changes) = self.engine.watch(key.as_str()).await?;
+            let Entry::Namespace(namespace) = entry else {
+                return Err(StoreError::Unavailable { reason: DEFECT.into() });
+            };
+            if !namespace.is_due(&self.engine.options.clock) {
+                return Ok((namespace, changes));
+            }
+            self.engine.without_expired(key.as_str(), namespace).await?;
+        }
     }
 
     async fn upload(&self, key: &ArchiveKey) -> Result<Box<dyn Upload>> {
@@ -305,6 +410,14 @@ impl Store for VolumeStore {
 
     async fn check(&self) -> Result<()> {
         self.engine.check().await
+    }
+
+    fn stats(&self) -> Option<Stats> {
+        Some(self.engine.stats())
+    }
+
+    async fn capacity(&self) -> Result<Option<Capacity>> {
+        self.engine.capacity().await
     }
 
     async fn failed(&self) -> StoreError {

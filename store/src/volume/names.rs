@@ -98,6 +98,22 @@ impl Changing<'_> {
     }
 }
 
+impl Changing<'_> {
+    /// Takes note that an empty directory was removed.
+    pub(super) fn removed_directory(&self, path: &str) {
+        let (directory, name) = split(path);
+        let name = format!("{name}/");
+        let mut sorted = self.names.sorted();
+        let known = sorted.directories.get_mut(directory);
+        if known.is_some_and(|names| names.remove(name.as_str())) {
+            sorted.bytes -= weight(&name);
+        }
+        if let Some(left) = sorted.directories.remove(path) {
+            sorted.bytes -= left.iter().map(|name| weight(name)).sum::<u64>();
+        }
+    }
+}
+
 impl Steady<'_> {
     /// Gives the files below a directory whose paths are greater than `after`, in byte order,
     /// until so many of them were taken.
@@ -114,6 +130,33 @@ impl Steady<'_> {
     ) -> io::Result<()> {
         let mut page = Page { sorted: self.names.sorted(), disk, after, wanted, take };
         page.directory(directory)
+    }
+
+    /// Gives the directories right in a directory behind `after`, in byte order of the paths that
+    /// lead through them, at most so many.
+    ///
+    /// # Errors
+    /// As the disk says, but that there is no such directory.
+    pub(super) fn directories_after(
+        &self,
+        disk: &dyn Disk,
+        directory: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> io::Result<Vec<String>> {
+        let mut sorted = self.names.sorted();
+        let mut from = match after {
+            Some(after) => Bound::Excluded(format!("{after}/").into()),
+            None => Bound::Unbounded,
+        };
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let names = sorted.after(disk, directory, &from, limit - found.len())?;
+            found.extend(names.iter().filter_map(|name| name.strip_suffix('/')).map(str::to_owned));
+            let Some(last) = names.into_iter().next_back() else { break };
+            from = Bound::Excluded(last);
+        }
+        Ok(found)
     }
 }
 

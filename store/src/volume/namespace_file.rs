@@ -1,4 +1,5 @@
-//! The file of a namespace: `{"version":"<n>","snapshot":{…}}`.
+//! The file of a namespace: `{"version":"<n>","snapshot":{…}}`, and behind that, where there are keys
+//! that will be over, `"expires":{…}`: in milliseconds since 1970.
 
 use std::fmt;
 
@@ -8,8 +9,9 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::tree::MOVE_IT_AWAY;
+use crate::expiry::Expiries;
 use crate::namespace::VERSION_MAX;
-use crate::{InvalidMemberKey, MemberKey, Namespace};
+use crate::{Expiry, InvalidMemberKey, MemberKey, Namespace};
 
 /// Why a file is not a namespace. It says where, and never what stands there: the values are
 /// the clients'.
@@ -21,6 +23,10 @@ pub(super) enum Damage {
     Shape { line: usize, column: usize },
     #[error("its version is not a decimal number from 1 to {VERSION_MAX}; {MOVE_IT_AWAY}")]
     Version,
+    #[error(
+        "in its expires, a key is none of its snapshot or stands there twice, or a time is no number of milliseconds; {MOVE_IT_AWAY}"
+    )]
+    Expiry,
     #[error("in its snapshot, {0}; {MOVE_IT_AWAY}")]
     Key(#[from] InvalidMemberKey),
     #[error("a key stands in its snapshot twice; {MOVE_IT_AWAY}")]
@@ -33,9 +39,12 @@ struct NamespaceFile<'a> {
     version: String,
     #[serde(borrow)]
     snapshot: Members<'a>,
+    #[serde(borrow, default)]
+    expires: Members<'a>,
 }
 
 /// The members in the order of the file, their values as they are spelled there.
+#[derive(Default)]
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
@@ -67,6 +76,10 @@ pub(super) fn encode(namespace: &Namespace) -> Vec<u8> {
     let version = namespace.version();
     let mut out = format!("{{\"version\":\"{version}\",\"snapshot\":").into_bytes();
     out.extend_from_slice(&namespace.snapshot());
+    if let Some(expires) = namespace.expires_json() {
+        out.extend_from_slice(b",\"expires\":");
+        out.extend_from_slice(&expires);
+    }
     out.push(b'}');
     out
 }
@@ -89,7 +102,16 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Namespace, Damage> {
             return Err(Damage::Duplicate);
         }
     }
-    Ok(Namespace::from_parts(version, members))
+    let mut expiries = Expiries::default();
+    for (key, time) in &file.expires.0 {
+        let (key, _) = members.get_key_value(key.as_str()).ok_or(Damage::Expiry)?;
+        let time = time.get().parse().map_err(|_| Damage::Expiry)?;
+        expiries.set(key, Expiry::at_milliseconds(time));
+    }
+    if expiries.len() != file.expires.0.len() {
+        return Err(Damage::Expiry);
+    }
+    Ok(Namespace::from_parts(version, members, expiries))
 }
 
 /// Removes the white space between the tokens of a JSON text, which a person who edited the
@@ -127,6 +149,17 @@ mod tests {
     }
 
     #[test]
+    fn times_stand_behind_the_snapshot_where_there_are_any() {
+        let text =
+            r#"{"version":"7","snapshot":{"a\"":1,"b":2,"c":3},"expires":{"a\"":20,"c":10}}"#;
+        let namespace = decode(text.as_bytes()).unwrap();
+        assert_eq!(namespace.earliest_expiry(), Some(Expiry::at_milliseconds(10)));
+        assert_eq!(std::str::from_utf8(&encode(&namespace)).unwrap(), text);
+        let none = decode(br#"{"version":"7","snapshot":{"a":1},"expires":{}}"#).unwrap();
+        assert_eq!(encode(&none), br#"{"version":"7","snapshot":{"a":1}}"#);
+    }
+
+    #[test]
     fn a_file_that_a_person_indented_is_read_as_its_compact_form() {
         let text = "{\n \"version\": \"2\",\n \"snapshot\": { \"k\" : [ 1 , \"a \\\" b\\\\\" , {\"x\" : 2} ] }\n}\n";
         let namespace = decode(text.as_bytes()).unwrap();
@@ -151,6 +184,11 @@ mod tests {
             (r#"{"version":"1","snapshot":{"":1}}"#, Damage::Key(InvalidMemberKey)),
             (&long, Damage::Key(InvalidMemberKey)),
             (r#"{"version":"1","snapshot":{"a":1,"\u0061":2}}"#, Damage::Duplicate),
+            (r#"{"version":"1","snapshot":{"a":1},"expires":{"b":1}}"#, Damage::Expiry),
+            (r#"{"version":"1","snapshot":{"a":1},"expires":{"a":1,"\u0061":1}}"#, Damage::Expiry),
+            (r#"{"version":"1","snapshot":{"a":1},"expires":{"a":-1}}"#, Damage::Expiry),
+            (r#"{"version":"1","snapshot":{"a":1},"expires":{"a":"1"}}"#, Damage::Expiry),
+            (r#"{"version":"1","snapshot":{"a":1},"expires":{"a":1.5}}"#, Damage::Expiry),
         ];
         for (text, expected) in table {
             assert_eq!(decode(text.as_bytes()).as_ref(), Err(expected), "{text}");

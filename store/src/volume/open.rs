@@ -10,18 +10,22 @@ use std::time::Instant;
 
 use super::VolumeOptions;
 use super::engine::Engine;
+use super::history;
 use super::lock::{DirectoryLock, LockError};
 use super::names::Names;
 use super::pin::Pins;
 use super::recover::{RecoverError, Recovered, Unsaved, recover};
+use super::rounds::Rounds;
 use super::save::Saver;
 use super::stage::{Stage, TEMPORARY};
-use super::state::{Layout, Live, Refusals, Slot, State};
+use super::state::{Layout, Live, Slot, State};
 use super::tree::Tree;
 use crate::StoreError;
-use crate::disk::{Access, Disk, split};
+use crate::disk::{Access, Disk, DiskFile, split};
+use crate::error::is_full;
 use crate::journal::format::{SEGMENT_HEADER, SegmentHeader};
 use crate::journal::segments::{self, Segment};
+use crate::key::jobs::JOBS;
 use crate::revision::{Clock, time_step};
 
 /// The directory of what is the store's own, below the root. No key leads into it.
@@ -36,11 +40,14 @@ pub const FORMAT_FILE: &str = ".stowage/format";
 /// The length of the first segment of a new store, in bytes.
 const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
 
-/// The format that this version writes, as `.stowage/format` says it.
-pub(super) const FORMAT: &str = "2";
+/// The format that this version writes, as `.stowage/format` says it: it may have a history, and
+/// its journal what that tells.
+pub(super) const FORMAT: &str = "5";
 
-/// The format before there was a journal; it is brought up to date by having one.
-const FORMAT_BEFORE: &str = "1";
+/// The formats that this version goes on from: before there was a journal, before a journal had
+/// records of deleted jobs, before keys had a time, and before there was a history. Each is brought
+/// up to date by having one.
+const FORMATS_BEFORE: [&str; 4] = ["1", "2", "3", "4"];
 
 /// What stands in [`FORMAT_FILE`] while a directory is restored. A snapshot has it in its first entry, and the
 /// format only in its last, so that the tar of a cut one leaves it as well.
@@ -85,7 +92,7 @@ pub enum OpenError {
     },
     /// Another version wrote it in a format that this one does not know.
     #[error(
-        "{path} is in format {found:?}, and this version reads format {FORMAT_BEFORE} and {FORMAT} only: use the version that wrote it, or a newer one"
+        "{path} is in format {found:?}, and this version reads formats 1 to {FORMAT} only: use the version that wrote it, or a newer one"
     )]
     Format {
         /// The directory that was asked for.
@@ -193,7 +200,7 @@ pub(super) fn open(
     let stage = Stage::new(Arc::clone(&disk));
     stage.sweep().map_err(failed)?;
     if format.as_deref() != Some(FORMAT) {
-        write_format(&*disk, &stage, FORMAT).map_err(failed)?;
+        bring_up_to_date(&*disk, &stage).map_err(failed)?;
     }
     segments::sweep(&*disk).map_err(failed)?;
     // A name that stands in the tree may not be durable yet, and nobody must see what a power cut
@@ -202,8 +209,11 @@ pub(super) fn open(
     let format = disk.open(FORMAT_FILE, Access::ReadWrite).map_err(failed)?;
     let step = time_step(&*format).map_err(failed)?;
     let options = options.fitting(disk.size().map_err(failed)?);
+    if options.history == 0 {
+        history::give_up(&*disk, &stage).map_err(failed)?;
+    }
     let names = Names::new(0);
-    let mut saver = Saver::new(&*disk, &stage, &names, options.segment_bytes);
+    let mut saver = Saver::new(&*disk, &stage, &names, &options, u64::MAX);
     let tree = Tree::new(Arc::clone(&disk));
     let recovered =
         recover(&*disk, &tree, &mut saver, options.dirty_bytes).map_err(|error| match error {
@@ -217,6 +227,9 @@ pub(super) fn open(
     let state = begin(&*disk, recovered, clock, &options).map_err(failed)?;
     let engine = Engine::new(disk, stage, state, options);
     engine.stage.refill();
+    for (path, slot) in &engine.lock().slots {
+        engine.note_expiry(path, &slot.decided);
+    }
     Ok(engine)
 }
 
@@ -270,18 +283,21 @@ fn begin(
     let slot = |found: Unsaved| Slot {
         decided: found.entry.clone(),
         decided_at: found.sequence,
-        committed: found.entry,
+        committed: Some(found.entry),
         committed_at: Some(found.sequence),
         oldest: found.oldest,
         since: now,
         pinned: found.bytes,
+        kept: found.kept,
         contention: None,
     };
-    let pinned = unsaved.values().map(|found| found.bytes).sum();
+    let kept = |found: &Unsaved| found.kept.as_ref().map_or(0, |kept| kept.bytes());
+    let pinned = unsaved.values().map(|found| found.bytes + kept(found)).sum();
     let is_delete = |found: &&Unsaved| matches!(found.entry, super::Entry::Document(None));
     let deletes = unsaved.values().filter(is_delete).count();
     Ok(State {
         checkpoint_now: !unsaved.is_empty(),
+        in_jobs: unsaved.keys().filter(|path| path.starts_with(JOBS)).cloned().collect(),
         slots: unsaved.into_iter().map(|(path, found)| (path, slot(found))).collect(),
         queue: Vec::new(),
         layout: Layout {
@@ -304,13 +320,12 @@ fn begin(
         pins: Pins::default(),
         wanted: None,
         wanted_freeing: None,
-        refusals: Refusals::default(),
         is_full: false,
         full_since: None,
-        rounds: 0,
-        rounds_begun: 0,
+        rounds: Rounds::default(),
         wake_commits_at: None,
-        is_stuck: false,
+        is_short_of_room: false,
+        lacks_segment: false,
         unconfirmed: None,
         is_claimed: false,
         claim: None,
@@ -336,7 +351,7 @@ fn make_private(disk: &dyn Disk, path: &str) -> io::Result<()> {
 
 /// Whether this version can go on from a format.
 pub(super) fn is_known_format(format: &str) -> bool {
-    [FORMAT, FORMAT_BEFORE].contains(&format)
+    format == FORMAT || FORMATS_BEFORE.contains(&format)
 }
 
 /// What the format file says, where this version can go on from there.
@@ -373,7 +388,25 @@ pub(super) fn read_format(disk: &dyn Disk) -> io::Result<Option<String>> {
 pub(super) fn write_format(disk: &dyn Disk, stage: &Stage, format: &str) -> io::Result<()> {
     let (staged, file) = stage.create()?;
     file.write_all_at(format!("{format}\n").as_bytes(), 0)?;
+    publish_format(disk, &staged, &*file)
+}
+
+/// Says that the directory is in this version's format. A volume that is full must come up, or nobody
+/// could empty it: there, it takes the room that is set aside.
+fn bring_up_to_date(disk: &dyn Disk, stage: &Stage) -> io::Result<()> {
+    let error = match write_format(disk, stage, FORMAT) {
+        Err(error) if is_full(&error) => error,
+        written => return written,
+    };
+    stage.sweep()?;
+    let Ok((staged, file)) = stage.write_reserved(format!("{FORMAT}\n").as_bytes(), None) else {
+        return Err(error);
+    };
+    publish_format(disk, &staged, &*file)
+}
+
+fn publish_format(disk: &dyn Disk, staged: &str, file: &dyn DiskFile) -> io::Result<()> {
     file.sync()?;
-    disk.rename(&staged, FORMAT_FILE)?;
+    disk.rename(staged, FORMAT_FILE)?;
     disk.sync_directory(PRIVATE)
 }

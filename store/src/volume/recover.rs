@@ -1,21 +1,25 @@
 //! What a start finds in the journal and brings to bear on the tree.
 
-use std::collections::{HashMap, VecDeque, hash_map};
+use std::collections::{BTreeSet, HashMap, VecDeque, hash_map};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::cache::Entry;
+use super::history::{self, Unwritten};
 use super::namespace_file;
 use super::read::object;
 use super::save::{Due, Saver};
 use super::state::Live;
 use super::tree::Tree;
 use crate::disk::Disk;
-use crate::journal::entry::{Change, Entry as Record};
+use crate::history::{What, Written};
+use crate::journal::entry::{Change, Entry as Record, Note};
 use crate::journal::scan::{Damage, Scanner, Tail};
 use crate::journal::segments;
-use crate::key::NAMESPACES;
+use crate::key::jobs::{JOBS, job_at};
+use crate::key::{NAMESPACES, has_history};
 use crate::revision::Revision;
 use crate::{Key, Namespace, NamespaceKey, Operation, StoreError};
 
@@ -46,6 +50,8 @@ pub(super) struct Unsaved {
     pub(super) sequence: u64,
     /// The memory that its records hold on to, roughly.
     pub(super) bytes: u64,
+    /// What its history lacks, or has already: who writes it knows.
+    pub(super) kept: Option<Box<Unwritten>>,
 }
 
 /// What the journal holds.
@@ -85,8 +91,17 @@ enum Pending {
         /// The latest revision of all. What replaces a deleted document that a person dated into
         /// the future is of the present, and so earlier.
         latest: Revision,
+        kept: Option<Box<Unwritten>>,
     },
-    Namespace(Vec<(u64, u64, Vec<Operation>)>),
+    Namespace(Vec<Patched>),
+}
+
+/// A patch of a namespace, and the sequence of its record.
+struct Patched {
+    sequence: u64,
+    version: u64,
+    operations: Vec<Operation>,
+    note: Option<Box<Note>>,
 }
 
 /// What a row of segments holds, but for the changes.
@@ -171,28 +186,34 @@ pub(super) fn recover(
     bytes_max: u64,
 ) -> Result<Recovered, RecoverError> {
     let journal = Journal::read(disk)?;
-    let mut backlog = Backlog::default();
+    let mut backlog = Backlog { versions: saver.versions(), ..Backlog::default() };
     let mut latest = None;
     let mut limit = bytes_max;
     journal.changes(disk, |sequence, path, change| {
         latest = latest.max(revision(&change));
-        if !backlog.pending.contains_key(&path) {
-            require_place(&path)?;
+        if let Change::DeleteJob { revision } = change {
+            backlog.remove_job(tree, &path, sequence, revision)?;
+        } else {
+            if !backlog.pending.contains_key(&path) {
+                require_place(&path)?;
+            }
+            backlog.add(path, sequence, change);
         }
-        backlog.add(path, sequence, change);
         if backlog.bytes > limit {
+            limit = bytes_max;
             backlog.settle(tree)?;
             // With less room than that, it would soon be here again.
             if backlog.bytes > bytes_max / 4 * 3 {
                 backlog.save(tree, saver, bytes_max)?;
+                // What did not fit stays.
+                limit = bytes_max.max(2 * backlog.bytes);
             }
-            limit = bytes_max.max(2 * backlog.bytes);
         }
         Ok(())
     })?;
     let mut unsaved = HashMap::new();
     for (path, pending) in &backlog.pending {
-        if let Some(found) = compare(tree, path, pending)? {
+        if let Some(found) = compare(tree, path, pending, backlog.versions)? {
             unsaved.insert(Arc::clone(path), found);
         }
     }
@@ -210,6 +231,11 @@ pub(super) fn recover(
     })
 }
 
+/// The last record that the journal says to be in the tree, with all before it.
+pub(super) fn saved(disk: &dyn Disk) -> Result<u64, RecoverError> {
+    Ok(Journal::read(disk)?.checkpoint.0)
+}
+
 /// What stands in the way of bringing a journal to bear that checks out, each with its path.
 /// Changes nothing.
 pub(super) fn check(disk: &dyn Disk, tree: &Tree) -> Result<Vec<String>, RecoverError> {
@@ -217,6 +243,9 @@ pub(super) fn check(disk: &dyn Disk, tree: &Tree) -> Result<Vec<String>, Recover
     // The version of each namespace; of a document, and of what was told, none.
     let mut seen: HashMap<Arc<str>, Option<u64>> = HashMap::new();
     Journal::read(disk)?.changes(disk, |_, path, change| {
+        if matches!(change, Change::DeleteJob { .. }) {
+            return job_at(&path).map(drop).ok_or(RecoverError::Place(path));
+        }
         if !seen.contains_key(&path) {
             require_place(&path)?;
         }
@@ -230,7 +259,7 @@ pub(super) fn check(disk: &dyn Disk, tree: &Tree) -> Result<Vec<String>, Recover
                         None
                     }
                 },
-                Change::Put { .. } | Change::Delete { .. } => {
+                Change::Put { .. } | Change::Delete { .. } | Change::DeleteJob { .. } => {
                     found.extend(tree.modified(&path).err().map(|error| error.to_string()));
                     None
                 }
@@ -260,7 +289,9 @@ fn require_place(path: &Arc<str>) -> Result<(), RecoverError> {
 
 fn revision(change: &Change) -> Option<Revision> {
     match change {
-        Change::Put { revision, .. } | Change::Delete { revision } => Some(*revision),
+        Change::Put { revision, .. }
+        | Change::Delete { revision }
+        | Change::DeleteJob { revision } => Some(*revision),
         Change::Patch { .. } => None,
     }
 }
@@ -269,8 +300,12 @@ fn revision(change: &Change) -> Option<Revision> {
 #[derive(Default)]
 struct Backlog {
     pending: HashMap<Arc<str>, Pending>,
+    /// The paths of those that belong to jobs, in order.
+    in_jobs: BTreeSet<Arc<str>>,
     /// The memory that it takes, roughly.
     bytes: u64,
+    /// How many versions are kept of each path.
+    versions: usize,
 }
 
 /// What a path takes beside its content, roughly, in bytes.
@@ -279,9 +314,12 @@ const PATH_BYTES: u64 = 300;
 impl Pending {
     fn bytes(&self, path: &str) -> u64 {
         let content = match self {
-            Self::Document { body, .. } => body.as_ref().map_or(0, Bytes::len) as u64,
+            Self::Document { body, kept, .. } => {
+                let kept = kept.as_ref().map_or(0, |kept| kept.bytes());
+                kept + body.as_ref().map_or(0, Bytes::len) as u64
+            }
             Self::Namespace(patches) => {
-                patches.iter().map(|(_, _, operations)| operations_bytes(operations)).sum()
+                patches.iter().map(|patch| operations_bytes(&patch.operations)).sum()
             }
         };
         PATH_BYTES + path.len() as u64 + content
@@ -292,7 +330,9 @@ fn operations_bytes(operations: &[Operation]) -> u64 {
     // Each has allocations of its own.
     const EACH: u64 = 150;
     let bytes = |operation: &Operation| match operation {
-        Operation::Set { key, value } => EACH + (key.as_str().len() + value.len()) as u64,
+        Operation::Set { key, value } | Operation::SetUntil { key, value, .. } => {
+            EACH + (key.as_str().len() + value.len()) as u64
+        }
         Operation::Delete { key } => EACH + key.as_str().len() as u64,
         Operation::Clear => EACH,
     };
@@ -301,10 +341,10 @@ fn operations_bytes(operations: &[Operation]) -> u64 {
 
 impl Backlog {
     fn add(&mut self, path: Arc<str>, sequence: u64, change: Change) {
-        let (revision, body) = match change {
-            Change::Put { revision, body } => (revision, Some(body)),
-            Change::Delete { revision } => (revision, None),
-            Change::Patch { version, operations } => {
+        let (revision, body, author) = match change {
+            Change::Put { revision, body, author } => (revision, Some(body), author),
+            Change::Delete { revision } | Change::DeleteJob { revision } => (revision, None, None),
+            Change::Patch { version, operations, note } => {
                 self.bytes += operations_bytes(&operations);
                 let patches = self.pending.entry(path).or_insert_with_key(|path| {
                     let new = Pending::Namespace(Vec::new());
@@ -312,27 +352,38 @@ impl Backlog {
                     new
                 });
                 if let Pending::Namespace(patches) = patches {
-                    patches.push((sequence, version, operations));
+                    patches.push(Patched { sequence, version, operations, note });
                 }
                 return;
             }
         };
-        let (oldest, latest) = match self.pending.get(&path) {
-            Some(Pending::Document { oldest, latest, .. }) => (*oldest, revision.max(*latest)),
-            _ => (sequence, revision),
+        let before = self.pending.remove(&path);
+        self.bytes -= before.as_ref().map_or(0, |before| before.bytes(&path));
+        let (oldest, latest, mut kept) = match before {
+            Some(Pending::Document { oldest, latest, kept, .. }) => {
+                (oldest, revision.max(latest), kept)
+            }
+            _ => (sequence, revision, None),
         };
-        let next = Pending::Document { oldest, sequence, revision, body, latest };
-        self.bytes += next.bytes(&path);
-        if let Some(before) = self.pending.insert(Arc::clone(&path), next) {
-            self.bytes -= before.bytes(&path);
+        if self.versions > 0 && has_history(&path) {
+            let made = body.clone().map(|body| Arc::new(object(revision, body)));
+            let written =
+                made.map(|object| Written { sequence, author, what: What::Document(object) });
+            kept.get_or_insert_default().take((sequence, written), None, self.versions);
         }
+        let next = Pending::Document { oldest, sequence, revision, body, latest, kept };
+        self.bytes += next.bytes(&path);
+        if path.starts_with(JOBS) {
+            self.in_jobs.insert(Arc::clone(&path));
+        }
+        self.pending.insert(path, next);
     }
 
     /// Forgets what is in the tree.
     fn settle(&mut self, tree: &Tree) -> Result<(), RecoverError> {
         let mut settled = Vec::new();
         for (path, pending) in &self.pending {
-            if compare(tree, path, pending)?.is_none() {
+            if compare(tree, path, pending, self.versions)?.is_none() {
                 settled.push(Arc::clone(path));
             }
         }
@@ -343,7 +394,33 @@ impl Backlog {
     fn forget(&mut self, path: &Arc<str>) {
         if let Some(pending) = self.pending.remove(path) {
             self.bytes -= pending.bytes(path);
+            self.in_jobs.remove(path);
         }
+    }
+
+    /// Takes in that a job was deleted: what records before this one made, and what the tree has. A
+    /// file there that is later than the record is told from those where it is compared.
+    fn remove_job(
+        &mut self,
+        tree: &Tree,
+        directory: &Arc<str>,
+        sequence: u64,
+        revision: Revision,
+    ) -> Result<(), RecoverError> {
+        job_at(directory).ok_or_else(|| RecoverError::Place(Arc::clone(directory)))?;
+        let below = format!("{directory}/");
+        let pending = self.in_jobs.range::<str, _>((Bound::Included(&*below), Bound::Unbounded));
+        let mut paths: BTreeSet<Arc<str>> =
+            pending.take_while(|path| path.starts_with(&below)).cloned().collect();
+        tree.walk(directory, &mut |path| {
+            if Key::from_path(path).is_some() {
+                paths.insert(path.into());
+            }
+        })?;
+        for path in paths {
+            self.add(path, sequence, Change::Delete { revision });
+        }
+        Ok(())
     }
 
     /// Brings the tree up to date with what is pending, and forgets what fitted. Namespaces are
@@ -358,12 +435,12 @@ impl Backlog {
         let mut due = Vec::new();
         let mut held = 0;
         for (path, pending) in &self.pending {
-            match compare(tree, path, pending)? {
+            match compare(tree, path, pending, self.versions)? {
                 None => settled.push(Arc::clone(path)),
-                Some(Unsaved { entry, sequence, .. }) => {
-                    held += entry.bytes();
+                Some(Unsaved { entry, sequence, kept, .. }) => {
+                    held += entry.bytes() + kept.as_ref().map_or(0, |kept| kept.bytes());
                     let path = Arc::clone(path);
-                    due.push(Due { path, entry, sequence, holds_journal: false });
+                    due.push(Due { path, entry, sequence, may_take_room: false, kept });
                 }
             }
             if held > bytes_max {
@@ -382,15 +459,23 @@ fn compare(
     tree: &Tree,
     path: &Arc<str>,
     pending: &Pending,
+    versions: usize,
 ) -> Result<Option<Unsaved>, RecoverError> {
     match pending {
-        Pending::Document { oldest, sequence, revision, body, latest } => {
-            let is_saved = match tree.modified(path)? {
+        Pending::Document { oldest, sequence, revision, body, latest, kept } => {
+            let found = tree.modified(path)?;
+            let is_missing = found.is_none();
+            let is_saved = match found {
                 // What is later was put there by a person, after the crash; or by a record that is
                 // yet to be read.
                 Some(found) => found > *latest || found == *revision && body.is_some(),
-                None => body.is_none(),
+                // Of what the tree never had, the history may have some.
+                None => body.is_none() && !kept.as_ref().is_some_and(|kept| kept.is_forgetting()),
             };
+            let mut kept = kept.clone();
+            if is_missing && let Some(kept) = &mut kept {
+                kept.forget_before(*oldest);
+            }
             let object = body.clone().map(|body| Arc::new(object(*revision, body)));
             let entry = Entry::Document(object);
             let bytes = pending.bytes(path);
@@ -399,13 +484,16 @@ fn compare(
                 oldest: *oldest,
                 sequence: *sequence,
                 bytes,
+                kept,
             }))
         }
         Pending::Namespace(patches) => {
             let mut namespace = namespace(tree, path)?;
             let mut oldest = None;
             let mut last = 0;
-            for (sequence, version, operations) in patches {
+            let keeps = versions > 0 && has_history(path);
+            let mut kept: Option<Box<Unwritten>> = None;
+            for Patched { sequence, version, operations, note } in patches {
                 let found = namespace.version();
                 if *version <= found {
                     continue;
@@ -417,13 +505,24 @@ fn compare(
                         next: *version,
                     });
                 }
+                let is_first = kept.as_ref().is_none_or(|kept| kept.bytes() == 0);
+                let before =
+                    (keeps && is_first).then(|| Entry::Namespace(Arc::new(namespace.clone())));
                 namespace.apply(operations);
+                if keeps {
+                    let made = Entry::Namespace(Arc::new(namespace.clone()));
+                    let (operations, note) = (operations.clone(), note.clone());
+                    let change = Change::Patch { version: *version, operations, note };
+                    let written = history::written(*sequence, &made, &change);
+                    let kept = kept.get_or_insert_default();
+                    kept.take((*sequence, written), before.as_ref(), versions);
+                }
                 oldest = oldest.or(Some(*sequence));
                 last = *sequence;
             }
             let entry = Entry::Namespace(Arc::new(namespace));
             let bytes = pending.bytes(path);
-            Ok(oldest.map(|oldest| Unsaved { entry, oldest, sequence: last, bytes }))
+            Ok(oldest.map(|oldest| Unsaved { entry, oldest, sequence: last, bytes, kept }))
         }
     }
 }

@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::history;
 use super::lock::DirectoryLock;
 use super::open::{self, LOST_AND_FOUND, OpenError, PRIVATE, RESTORING};
 use super::stage::Stage;
@@ -112,7 +113,7 @@ impl Restore {
         Ok(())
     }
 
-    /// Makes a file of the tree or of the journal, or [`MANIFEST`]; gives its length in bytes.
+    /// Makes a file of the tree, of the journal or of a history, or [`MANIFEST`]; gives its length in bytes.
     ///
     /// # Errors
     /// [`RestoreError`]. A path that is there already is refused.
@@ -122,9 +123,12 @@ impl Restore {
         modified: i128,
         content: &mut dyn Read,
     ) -> Result<u64, RestoreError> {
-        let is_private = path == MANIFEST || segments::is_file_name(path);
+        let is_history = history::is_file_name(path);
+        let is_private = is_history || path == MANIFEST || segments::is_file_name(path);
         if !is_private {
             require_tree_path(path)?;
+        }
+        if is_history || !is_private {
             self.make_directory(split(path).0)?;
         }
         let failed = |error| RestoreError::Write { path: path.to_owned(), error };

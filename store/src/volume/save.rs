@@ -8,12 +8,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::VolumeOptions;
 use super::cache::Entry;
+use super::history::{Keeper, Unwritten};
 use super::names::Names;
 use super::namespace_file;
 use super::stage::Stage;
 use super::tree::not_a_directory;
+use super::worth::room_of;
 use crate::disk::{Access, Disk, DiskFile, split};
+use crate::error::is_full;
+use crate::key::jobs::JOBS;
 use crate::revision::Revision;
 use crate::{Result, StoreError};
 
@@ -30,8 +35,10 @@ pub(super) struct Due {
     pub(super) entry: Entry,
     /// The record that made it so.
     pub(super) sequence: u64,
-    /// Whether it is what keeps the journal's first segment from being freed.
-    pub(super) holds_journal: bool,
+    /// Whether it may take the room that is left for the journal, and the reserve: it gives more back.
+    pub(super) may_take_room: bool,
+    /// What its history lacks.
+    pub(super) kept: Option<Box<Unwritten>>,
 }
 
 /// What stands ready under a temporary name.
@@ -52,30 +59,33 @@ pub(super) struct Saver<'a> {
     room_bytes: u64,
     /// The directories that were made durable.
     known: BTreeSet<String>,
-    /// The temporary files of this round.
-    staged: Vec<String>,
     /// Directories with names that are not durable. A round that failed leaves them to the next:
     /// it does not see what was removed already.
     unsynced: BTreeSet<String>,
+    keeper: Keeper<'a>,
 }
 
 impl<'a> Saver<'a> {
-    /// Leaves so many bytes free on the disk.
+    /// Leaves so many bytes free on the disk as a segment of the journal has, and keeps as many
+    /// versions as the options say. Of writes before `live_from`, they may be kept already.
     pub(super) fn new(
         disk: &'a dyn Disk,
         stage: &'a Stage,
         names: &'a Names,
-        room_bytes: u64,
+        options: &VolumeOptions,
+        live_from: u64,
     ) -> Self {
-        Self {
-            disk,
-            stage,
-            names,
-            room_bytes,
-            known: BTreeSet::new(),
-            staged: Vec::new(),
-            unsynced: BTreeSet::new(),
-        }
+        let room_bytes = options.segment_bytes;
+        // Versions take none of the last room: that is for what there is no other of.
+        let room_for_others = room_bytes.max(options.room_bytes);
+        let keeper = Keeper::new(disk, stage, (options.history, room_for_others), live_from);
+        let (known, unsynced) = (BTreeSet::new(), BTreeSet::new());
+        Self { disk, stage, names, room_bytes, known, unsynced, keeper }
+    }
+
+    /// How many versions are kept of each path.
+    pub(super) fn versions(&self) -> usize {
+        self.keeper.versions()
     }
 
     /// Brings these into the tree, durably; gives those that fitted.
@@ -84,23 +94,30 @@ impl<'a> Saver<'a> {
     /// As the disk says, but that it is full. Some of them may stand in the tree then, as they
     /// should; it can be tried again.
     pub(super) fn save(&mut self, due: Vec<Due>) -> Result<Vec<Due>> {
-        let saved = self.bring(due);
-        let staged = std::mem::take(&mut self.staged);
-        if saved.is_err() {
-            // Some have got their names: then there is nothing.
-            staged.into_iter().for_each(|temporary| self.stage.discard(temporary));
-        }
+        let mut staged = Vec::new();
+        let saved = self.bring(due, &mut staged);
+        // Where it failed. Some have got their names: then there is nothing.
+        self.discard(&mut staged);
         saved
     }
 
-    fn bring(&mut self, due: Vec<Due>) -> Result<Vec<Due>> {
+    fn discard(&self, staged: &mut Vec<Staged>) {
+        staged.drain(..).for_each(|one| self.stage.discard(one.temporary));
+    }
+
+    /// What is staged and has not come into the tree is left in `staged`.
+    fn bring(&mut self, due: Vec<Due>, staged: &mut Vec<Staged>) -> Result<Vec<Due>> {
+        // What the tree has, the history has: a start looks at the tree alone.
+        let bytes = due.iter().filter_map(|due| due.entry.file_bytes()).map(room_of).sum();
+        let kept = due.iter().filter_map(|due| Some((&due.path, due.kept.as_deref()?)));
+        self.keeper.keep(kept, bytes)?;
         let (removed, written): (Vec<Due>, Vec<Due>) =
             due.into_iter().partition(|due| matches!(due.entry, Entry::Document(None)));
         // First, because it makes room.
         for due in &removed {
             self.remove(&due.path)?;
         }
-        let staged = self.stage_all(written)?;
+        self.stage_all(written, staged)?;
         let mut saved = removed;
         for chunk in staged.chunks(RENAMES) {
             let names = self.names.change();
@@ -110,9 +127,30 @@ impl<'a> Saver<'a> {
                 self.unsynced.insert(split(&due.path).0.to_owned());
             }
         }
-        saved.extend(staged.into_iter().map(|staged| staged.due));
+        saved.extend(staged.drain(..).map(|staged| staged.due));
         self.sync_directories()?;
+        self.tidy(&saved);
         Ok(saved)
+    }
+
+    /// Removes the directories of the jobs' tree that deletes have left empty, so that a list of
+    /// jobs does not pay for those that are gone. One that stays, or comes back in a power cut,
+    /// does no harm.
+    fn tidy(&mut self, saved: &[Due]) {
+        let removed = saved.iter().filter(|due| matches!(due.entry, Entry::Document(None)));
+        let paths = removed.map(|due| &*due.path).filter(|path| path.starts_with(JOBS));
+        let emptied: BTreeSet<&str> = paths.map(|path| split(path).0).collect();
+        for mut directory in emptied.into_iter().rev() {
+            while directory.starts_with(JOBS) {
+                let names = self.names.change();
+                if self.disk.remove_directory(directory).is_err() {
+                    break;
+                }
+                names.removed_directory(directory);
+                self.known.remove(directory);
+                directory = split(directory).0;
+            }
+        }
     }
 
     fn remove(&mut self, path: &str) -> Result<()> {
@@ -129,8 +167,7 @@ impl<'a> Saver<'a> {
     }
 
     /// Writes each that fits to a temporary file, durably.
-    fn stage_all(&mut self, written: Vec<Due>) -> Result<Vec<Staged>> {
-        let mut staged: Vec<Staged> = Vec::with_capacity(written.len());
+    fn stage_all(&mut self, written: Vec<Due>, staged: &mut Vec<Staged>) -> Result<()> {
         for due in written {
             match self.stage(due) {
                 Ok(one) if staged.len() < FILES_SYNCED_EACH => staged.push(one),
@@ -145,14 +182,13 @@ impl<'a> Saver<'a> {
                 Err(error) => return Err(error),
             }
         }
-        match self.sync(&staged).map_err(StoreError::from_io) {
+        match self.sync(staged).map_err(StoreError::from_io) {
             // Some file systems find out no earlier. Which of them fitted, nobody knows.
             Err(StoreError::OutOfSpace) => {
-                let staged = self.staged.drain(..);
-                staged.for_each(|temporary| self.stage.discard(temporary));
-                Ok(Vec::new())
+                self.discard(staged);
+                Ok(())
             }
-            synced => synced.map(|()| staged),
+            synced => synced,
         }
     }
 
@@ -177,7 +213,7 @@ impl<'a> Saver<'a> {
             Entry::Document(None) => (Bytes::new(), None),
         };
         let left = self.disk.available()?.saturating_sub(content.len() as u64);
-        let written = if left < self.room_bytes {
+        let written = if left < self.room_bytes && !due.may_take_room {
             Err(StoreError::OutOfSpace)
         } else {
             self.stage.write(&content, modified)
@@ -188,27 +224,23 @@ impl<'a> Saver<'a> {
             }
             written => written?,
         };
-        self.staged.push(temporary.clone());
         Ok(Staged { temporary, file: Some(file), due })
     }
 
     /// A directory takes a file's place where the file system has no other.
     fn make_way(&self, due: &Due) -> io::Result<()> {
-        let is_full = |error: &io::Error| {
-            matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-        };
         loop {
             match self.stage.make_way(&due.path) {
                 Err(error)
-                    if is_full(&error) && due.holds_journal && self.stage.give_up_reserve() => {}
+                    if is_full(&error) && due.may_take_room && self.stage.give_up_reserve() => {}
                 made => return made,
             }
         }
     }
 
-    /// What replaces a file gives its room back; what holds the journal, that of a segment.
+    /// What replaces a file gives its room back.
     fn may_take_the_reserve(&self, due: &Due) -> bool {
-        due.holds_journal || self.disk.open(&due.path, Access::Read).is_ok()
+        due.may_take_room || self.disk.open(&due.path, Access::Read).is_ok()
     }
 
     fn sync_directories(&mut self) -> io::Result<()> {
@@ -223,7 +255,8 @@ impl<'a> Saver<'a> {
     }
 }
 
-fn at(path: &str, error: io::Error) -> StoreError {
+/// What the disk says of a path, in words.
+pub(super) fn at(path: &str, error: io::Error) -> StoreError {
     match error.kind() {
         io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => not_a_directory(path),
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {

@@ -6,9 +6,11 @@
 //! older than another, and some are gone before they are reached. The journal has the rest: it is
 //! kept from the moment on when the copy begins ([`Pin`](super::Pin)), and copied last, up to a
 //! sequence that is durable by then and that no file is later than. A start brings the copy up to
-//! date, as it does after a crash. So the copy differs from what a crash leaves in two ways only:
+//! date, as it does after a crash. So the copy differs from what a crash leaves in three ways only:
 //! - The checkpoints in the journal say how far the tree was, not how far the copy is. They are
 //!   copied as of the sequence before the first record.
+//! - Of a history, it has what is of writes up to the sequence. It is copied once that is known: the
+//!   tree that was copied before has nothing that it lacks.
 //! - A file may have been missed, where the file system does not list one that is renamed while
 //!   its directory is read. A document stands whole in the journal then; of a namespace it has
 //!   the patches alone, so these are looked for by name ([`Source::patched`]).
@@ -18,6 +20,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::history;
 use super::inspect::{InspectError, take};
 use super::lock::DirectoryLock;
 use super::open::{self, OpenError};
@@ -58,6 +61,9 @@ pub struct TreeFile {
 }
 
 impl Source {
+    /// The directory that versions before the current ones stand below.
+    pub const HISTORY: &str = history::DIRECTORY;
+
     /// The directory that archives stand below.
     pub const ARCHIVES: &str = "sites";
 
@@ -131,6 +137,17 @@ impl Source {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Opens a file below [`Self::HISTORY`], up to what it tells of writes after a sequence; `None`
+    /// where there is none any more, or nothing before that.
+    ///
+    /// # Errors
+    /// As the disk says.
+    pub fn open_history(&self, path: &str, up_to: u64) -> io::Result<Option<TreeFile>> {
+        let Some(mut file) = self.open(path)? else { return Ok(None) };
+        file.metadata.length = history::prefix(&*file.file, up_to)?;
+        Ok((file.metadata.length > 0).then_some(file))
     }
 
     /// The namespaces that the part of the journal has patches of and not the first one: their

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{Access, Disk, DiskFile, Kind, split};
+use crate::error::is_full;
 use crate::revision::Revision;
 use crate::{Result, StoreError};
 
@@ -197,12 +198,10 @@ impl Stage {
         self.make_way(parent)?;
         match self.disk.make_directory(parent) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => self.disk.sync_directory(split(parent).0).map_err(|error| match error.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    io::Error::other(error)
-                }
-                _ => error,
-            }),
+            _ => self
+                .disk
+                .sync_directory(split(parent).0)
+                .map_err(|error| if is_full(&error) { io::Error::other(error) } else { error }),
         }
     }
 
@@ -211,7 +210,11 @@ impl Stage {
         self.sweep_directory(TEMPORARY)
     }
 
-    fn sweep_directory(&self, directory: &str) -> io::Result<()> {
+    /// Removes everything in a directory.
+    ///
+    /// # Errors
+    /// As the disk says.
+    pub(super) fn sweep_directory(&self, directory: &str) -> io::Result<()> {
         for (name, kind) in self.disk.entries(directory)? {
             let path = format!("{directory}/{name}");
             if kind == Kind::Directory {

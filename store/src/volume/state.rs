@@ -1,7 +1,8 @@
 //! What is decided and not in the tree yet, and where the journal goes on. Everything in here is
 //! behind one lock, which is held for moments: no file is touched under it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,13 +12,17 @@ use super::VolumeOptions;
 use super::cache::Entry;
 use super::commit::Unconfirmed;
 use super::contention::Contention;
+use super::history::Unwritten;
 use super::lone::Claim;
 use super::pin::Pins;
-use crate::Result;
+use super::rounds::Rounds;
+use crate::history::Written;
 use crate::journal::entry::Entry as Record;
 use crate::journal::format::{RECORD_HEADER, SEGMENT_HEADER, record_bytes};
 use crate::journal::segments::Segment;
+use crate::key::jobs::JOBS;
 use crate::revision::Clock;
+use crate::{Namespace, Result};
 
 /// How many segments are kept ready: making one takes as long as filling one at full speed.
 pub(super) const SPARES: usize = 2;
@@ -34,12 +39,21 @@ pub(super) enum Item {
         record: Record,
         segment: Arc<Segment>,
         offset: u64,
-        /// What stands at the path once it is durable.
-        entry: Option<Entry>,
+        /// What it makes visible once it is durable.
+        entry: Option<Made>,
         answer: Option<Answer>,
     },
     /// Answered once everything before it is durable.
     Barrier(Answer),
+}
+
+/// What a record makes visible.
+#[derive(Debug)]
+pub(super) enum Made {
+    /// What stands at its path.
+    Entry(Entry),
+    /// That nothing stands at any of these, all at once.
+    Removed(Vec<Arc<str>>),
 }
 
 /// What is known of a path whose last changes are not in the tree.
@@ -48,8 +62,8 @@ pub(super) struct Slot {
     /// What stands there by what was decided last; perhaps not durable yet.
     pub(super) decided: Entry,
     pub(super) decided_at: u64,
-    /// What stands there, durably.
-    pub(super) committed: Entry,
+    /// What stands there, durably; `None` where that is what the tree holds, and nobody has read it.
+    pub(super) committed: Option<Entry>,
     /// The record that made it so; `None` where it is in the tree.
     pub(super) committed_at: Option<u64>,
     /// No record of the path before this one is missing in the tree.
@@ -58,8 +72,17 @@ pub(super) struct Slot {
     pub(super) since: Instant,
     /// The memory that it holds on to, roughly, in bytes.
     pub(super) pinned: u64,
+    /// What its history lacks; boxed, since few stores have one.
+    pub(super) kept: Option<Box<Unwritten>>,
     /// Who lost a race here; boxed, since few paths have any.
     pub(super) contention: Option<Box<Contention>>,
+}
+
+impl Slot {
+    /// Whether a document stands there, durably.
+    pub(super) fn has_document(&self) -> bool {
+        self.committed.as_ref().is_none_or(|entry| entry.as_document().is_some())
+    }
 }
 
 /// A segment whose records are not all known to be in the tree, or the current one.
@@ -96,21 +119,15 @@ pub(super) enum Purpose {
     Freeing,
 }
 
-/// How often room could not be made: writes that wait since before are refused.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Refusals {
-    /// For anything.
-    pub(super) all: u64,
-    /// For what grows, or only shrinks.
-    pub(super) growing: u64,
-}
-
-impl Refusals {
-    /// Those that matter to a write.
-    pub(super) fn of(self, purpose: Purpose) -> u64 {
-        match purpose {
-            Purpose::Growing | Purpose::Shrinking => self.all + self.growing,
-            Purpose::Freeing => self.all,
+impl Purpose {
+    /// That of what makes the one namespace the other.
+    pub(super) fn of_patch(current: &Namespace, next: &Namespace) -> Self {
+        if next.is_empty() {
+            Self::Freeing
+        } else if next.snapshot_bytes() < current.snapshot_bytes() {
+            Self::Shrinking
+        } else {
+            Self::Growing
         }
     }
 }
@@ -171,6 +188,13 @@ impl Layout {
         self.live.iter().map(|live| live.capacity).chain(spares).sum()
     }
 
+    /// The segments before the current one in the order in which they are freed: how long each is,
+    /// and the first record of the next.
+    pub(super) fn freed_in_turn(&self) -> Vec<(u64, u64)> {
+        let firsts = self.live.iter().skip(1).map(|live| live.first);
+        self.live.iter().map(|live| live.capacity).zip(firsts).collect()
+    }
+
     /// Takes out the segments that hold nothing but what is in the tree: every record up to
     /// `saved`. The one before the current stays until a record of that is durable, so that a
     /// start can tell a torn first batch from damage.
@@ -202,11 +226,14 @@ pub(super) struct Load {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) slots: HashMap<Arc<str>, Slot>,
+    /// The paths of those below [`JOBS`], in order: a list of one run's events must not cost what
+    /// all others write.
+    pub(super) in_jobs: BTreeSet<Arc<str>>,
     pub(super) queue: Vec<Item>,
     pub(super) layout: Layout,
     pub(super) clock: Clock,
     pub(super) loads: HashMap<Arc<str>, Load>,
-    /// The sum over the slots.
+    /// The sum over the slots, and what they keep.
     pub(super) pinned: u64,
     /// How many slots are those of deleted documents.
     pub(super) deletes: usize,
@@ -224,18 +251,17 @@ pub(super) struct State {
     pub(super) wanted: Option<u64>,
     /// The same of those who make room.
     pub(super) wanted_freeing: Option<u64>,
-    /// How often room could not be made.
-    pub(super) refusals: Refusals,
     /// Whether the last attempt to make a segment found the volume full.
     pub(super) is_full: bool,
     /// How many rounds of checkpoints had begun when the volume was found full; the end of one
     /// more is waited for, because those may have begun before what makes room was decided.
     pub(super) full_since: Option<u64>,
-    /// How often the tree was brought up to date, and how often that was begun.
-    pub(super) rounds: u64,
-    pub(super) rounds_begun: u64,
-    /// Whether the last of them found no room for anything.
-    pub(super) is_stuck: bool,
+    /// How often the tree was brought up to date, and which waiting writes were refused.
+    pub(super) rounds: Rounds,
+    /// Whether the last round found no room for something, and the next one will not make some.
+    pub(super) is_short_of_room: bool,
+    /// Whether the last attempt to make a segment of the common length found no room.
+    pub(super) lacks_segment: bool,
     /// Whether the tree is to be brought up to date now.
     pub(super) checkpoint_now: bool,
     /// The length of the queue at which the commit thread is to be woken, where it waits.
@@ -269,15 +295,22 @@ impl State {
     ) -> Result<(), NoRoom> {
         let growth = record.payload_bytes();
         let (sequence, segment, offset) = self.layout.place(&record, purpose)?;
-        let slot = self.slots.entry(Arc::clone(path)).or_insert_with(|| Slot {
-            decided: current.clone(),
-            decided_at: sequence,
-            committed: current.clone(),
-            committed_at: None,
-            oldest: sequence,
-            since: Instant::now(),
-            pinned: 0,
-            contention: None,
+        let in_jobs = &mut self.in_jobs;
+        let slot = self.slots.entry(Arc::clone(path)).or_insert_with_key(|path| {
+            if path.starts_with(JOBS) {
+                in_jobs.insert(Arc::clone(path));
+            }
+            Slot {
+                decided: current.clone(),
+                decided_at: sequence,
+                committed: Some(current.clone()),
+                committed_at: None,
+                oldest: sequence,
+                since: Instant::now(),
+                pinned: 0,
+                kept: None,
+                contention: None,
+            }
         });
         // Of a document the last content is held, of a namespace what each patch brought.
         let pinned = match next {
@@ -291,15 +324,84 @@ impl State {
         self.deletes = self.deletes + usize::from(is_delete(&next)) - usize::from(was_delete);
         slot.decided = next.clone();
         slot.decided_at = sequence;
-        let entry = Some(next);
+        let entry = Some(Made::Entry(next));
         let answer = Some(answer);
         self.queue.push(Item::Record { sequence, record, segment, offset, entry, answer });
         Ok(())
     }
 
-    /// Takes note that what the record of this sequence made stands in the tree.
-    pub(super) fn has_saved(&mut self, path: &str, sequence: u64) {
+    /// Takes a decided removal of all these documents at once.
+    pub(super) fn accept_removal(
+        &mut self,
+        paths: Vec<Arc<str>>,
+        mut in_tree: BTreeSet<Arc<str>>,
+        record: Record,
+        answer: Answer,
+    ) -> Result<(), NoRoom> {
+        let (sequence, segment, offset) = self.layout.place(&record, Purpose::Freeing)?;
+        self.slots.reserve(paths.len());
+        for path in &paths {
+            let slot = self.slots.entry(Arc::clone(path)).or_insert_with(|| Slot {
+                decided: Entry::Document(None),
+                decided_at: sequence,
+                committed: None,
+                committed_at: None,
+                oldest: sequence,
+                since: Instant::now(),
+                pinned: 0,
+                kept: None,
+                contention: None,
+            });
+            let was_delete = slot.decided_at != sequence && is_delete(&slot.decided);
+            self.deletes += usize::from(!was_delete);
+            self.pinned = self.pinned - slot.pinned + SLOT_BYTES;
+            slot.pinned = SLOT_BYTES;
+            slot.decided = Entry::Document(None);
+            slot.decided_at = sequence;
+        }
+        // Each of them has a slot by now; those that are not in the tree have been there before.
+        self.in_jobs.append(&mut in_tree);
+        let (entry, answer) = (Some(Made::Removed(paths)), Some(answer));
+        self.queue.push(Item::Record { sequence, record, segment, offset, entry, answer });
+        Ok(())
+    }
+
+    /// The slots of the jobs' tree whose paths are greater than `after` and begin with `prefix`.
+    pub(super) fn job_slots(
+        &self,
+        prefix: &str,
+        after: &str,
+    ) -> impl Iterator<Item = (&Arc<str>, &Slot)> {
+        let from = if after < prefix { Bound::Included(prefix) } else { Bound::Excluded(after) };
+        let paths = self.in_jobs.range::<str, _>((from, Bound::Unbounded));
+        let paths = paths.take_while(move |path| path.starts_with(prefix));
+        paths.filter_map(|path| Some((path, self.slots.get(path)?)))
+    }
+
+    /// Takes a durable write into the history of its path, or the end of that.
+    pub(super) fn keep(
+        &mut self,
+        path: &str,
+        written: (u64, Option<Written>),
+        before: Option<&Entry>,
+        most: usize,
+    ) {
         let Some(slot) = self.slots.get_mut(path) else { return };
+        let kept = slot.kept.get_or_insert_default();
+        self.pinned -= kept.bytes();
+        kept.take(written, before, most);
+        self.pinned += kept.bytes();
+    }
+
+    /// Takes note that what the record of this sequence made stands in the tree: this entry.
+    pub(super) fn has_saved(&mut self, path: &str, sequence: u64, made: &Entry) {
+        let Some(slot) = self.slots.get_mut(path) else { return };
+        if let Some(kept) = &mut slot.kept {
+            self.pinned -= kept.bytes();
+            kept.has_saved(sequence, made);
+            self.pinned += kept.bytes();
+            slot.kept.take_if(|kept| kept.is_empty());
+        }
         // Whoever read the tree before this change of it holds something older.
         if let Some(load) = self.loads.get_mut(path) {
             load.generation += 1;
@@ -308,6 +410,9 @@ impl State {
             self.pinned -= slot.pinned;
             self.deletes -= usize::from(is_delete(&slot.decided));
             self.slots.remove(path);
+            if path.starts_with(JOBS) {
+                self.in_jobs.remove(path);
+            }
             return;
         }
         if slot.committed_at == Some(sequence) {

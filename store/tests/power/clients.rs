@@ -13,8 +13,8 @@ use stowage_store::{
 };
 
 use crate::content::{
-    ARCHIVES, DOCUMENTS, NAMESPACES, archive_key, body, body_name, changes, document_key, members,
-    namespace_key,
+    ARCHIVES, DOCUMENTS, JOB, NAMESPACES, archive_key, body, body_name, changes, document_key, job,
+    members, namespace_key,
 };
 use crate::contracts::{Answer, Condition, DocumentOperation, NamespaceOperation, Tag};
 use crate::disk::SimDisk;
@@ -39,6 +39,11 @@ pub(crate) async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T
 pub(crate) enum Event {
     Document(usize, DocumentOperation),
     Namespace(usize, NamespaceOperation),
+    /// The job was deleted as a whole, under a condition on its own document.
+    Job {
+        condition: Condition,
+        answer: Answer<bool>,
+    },
 }
 
 /// What a client did.
@@ -65,6 +70,7 @@ impl Recorded {
             Event::Namespace(_, NamespaceOperation::Patch { answer, .. }) => {
                 *answer == Answer::Unknown
             }
+            Event::Job { answer, .. } => *answer == Answer::Unknown,
             _ => false,
         }
     }
@@ -251,6 +257,7 @@ impl<S: Store + ?Sized> Client<'_, S> {
             }
             10 if ARCHIVES.contains(&document) => self.abandon(document).await,
             10 => self.update(document).await,
+            11..13 if JOB.contains(&document) => self.delete_job().await,
             11..13 => self.delete(document).await,
             13 if self.random.bool() => self.check().await,
             13 => {
@@ -361,6 +368,18 @@ impl<S: Store + ?Sized> Client<'_, S> {
         let answer = self.ask(request).await;
         let delete = DocumentOperation::Delete { condition, answer };
         self.log.answered(sent, Event::Document(document, delete));
+    }
+
+    async fn delete_job(&mut self) {
+        let condition = match &self.tags[JOB.start] {
+            Some(tag) if self.random.bool() => Condition::Matches(tag.clone()),
+            _ => Condition::Nothing,
+        };
+        let sent = self.log.send();
+        let job = job();
+        let request = self.store.delete_job(&job, preconditions(&condition));
+        let answer = self.ask(request).await;
+        self.log.answered(sent, Event::Job { condition, answer });
     }
 
     async fn patch(&mut self, namespace: usize, version: Option<u64>) {

@@ -4,15 +4,20 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use stowage_store::{ArchiveKey, Key, MemberKey, Name, NameKind, NamespaceKey, Operation};
+use stowage_store::{
+    ArchiveKey, EventId, Key, MemberKey, Name, NameKind, NamespaceKey, Operation, Segment,
+};
 
 use crate::contracts::{Change, Members};
 
 /// Documents and archives: to the model they are the same.
-pub(crate) const DOCUMENTS: usize = 7;
+pub(crate) const DOCUMENTS: usize = 10;
+
+/// Those that belong to one job, which is deleted as a whole; the first is the job itself.
+pub(crate) const JOB: Range<usize> = 5..8;
 
 /// Those that are archives.
-pub(crate) const ARCHIVES: Range<usize> = 5..7;
+pub(crate) const ARCHIVES: Range<usize> = 8..10;
 
 pub(crate) const NAMESPACES: usize = 2;
 pub(crate) const MEMBERS: usize = 6;
@@ -32,8 +37,19 @@ pub(crate) fn document_key(document: usize) -> Key {
         2 => Key::run_store(&name(NameKind::RunStore, "b")),
         3 => set("r1"),
         4 => set("r2"),
+        5 => Key::job(&job()),
+        6 => Key::checkpoint(&job(), &name(NameKind::Checkpoint, "c")),
+        7 => {
+            let run = Segment::from(&name(NameKind::Run, "r"));
+            Key::event(&job(), &run, &EventId::parse("17-1-a").expect("an id"))
+        }
         other => panic!("document {other} of {DOCUMENTS}"),
     }
+}
+
+/// The one job.
+pub(crate) fn job() -> Segment {
+    (&Name::parse(NameKind::Job, "j").expect("a name")).into()
 }
 
 /// Two archives of one site.

@@ -2,12 +2,14 @@
 //! a kill and a start too, and deletes make room again.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use stowage_store::volume::GivenUp;
 use stowage_store::{
-    ArchiveKey, Key, MemberKey, Name, NameKind, Operation, Patch, Preconditions, Store, StoreError,
-    VolumeOptions, VolumeStore,
+    ArchiveKey, Expiry, Key, MemberKey, Name, NameKind, Operation, Patch, Preconditions, Store,
+    StoreError, VolumeOptions, VolumeStore, WallClock,
 };
 
 use crate::clients::in_time;
@@ -105,6 +107,10 @@ async fn full_disk(blocks: usize, seed: u64) -> Result<(), String> {
     let store = open(disk.clone(), &options(&mut random)).map_err(|error| error.to_string())?;
     let mut accepted = Accepted::new();
     fill(&store, &mut accepted).await?;
+    let refused = store.stats().map(|stats| stats.refused_for_room);
+    if refused != Some(1) {
+        return Err(format!("one write was refused, and {refused:?} are told"));
+    }
     check(&store, &accepted).await?;
     delete_one(&store, &mut accepted).await?;
     let disk = if random.bool() {
@@ -161,7 +167,7 @@ async fn full_of_a_namespace(blocks: usize, seed: u64) -> Result<(), String> {
     let key = namespace("large");
     let patch = async |operations: Vec<Operation>| {
         let preconditions = Preconditions::none();
-        let patch = Patch { preconditions, operations, max_bytes: None, max_keys: None };
+        let patch = Patch { preconditions, operations, ..Patch::default() };
         in_time("a patch", store.patch(&key, patch)).await
     };
     let member = |number: usize| format!("{number:04}");
@@ -214,6 +220,85 @@ fn a_namespace_that_gets_smaller_takes_no_room_that_a_delete_needs() {
     }
 }
 
+/// The members of a large namespace are over one by one on such a disk. Nobody is shown one that is
+/// over, documents can be deleted all the same, and the namespace be cleared; then all goes on.
+async fn full_of_what_is_over(blocks: usize, seed: u64) -> Result<(), String> {
+    const MEMBERS: usize = 3_000;
+
+    let disk = SimDisk::new();
+    disk.change_faults(|faults| faults.room_bytes = Some(blocks * BLOCK));
+    let random = &mut fastrand::Rng::with_seed(seed);
+    let clock = Arc::new(AtomicU64::new(0));
+    let options = VolumeOptions { clock: WallClock::Manual(Arc::clone(&clock)), ..options(random) };
+    let store = open(disk.clone(), &options).map_err(|error| error.to_string())?;
+    let key = namespace("large");
+    let patch = async |operations: Vec<Operation>| {
+        in_time("a patch", store.patch(&key, Patch { operations, ..Patch::default() })).await
+    };
+    let value = format!("\"{}\"", "v".repeat(60));
+    let member = |number: usize| {
+        let key = MemberKey::new(&format!("{number:04}")).expect("a key");
+        let expiry = Expiry::at_milliseconds(number as u64 + 1);
+        Operation::SetUntil { key, value: value.clone().into(), expiry }
+    };
+    for first in (0..MEMBERS).step_by(100) {
+        let some = (first..first + 100).map(member).collect();
+        patch(some).await.map_err(|error| error.to_string())?;
+    }
+    let saved = async {
+        while !disk.files().iter().any(|path| path == key.as_str()) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    in_time("the namespace in the tree", saved).await;
+    let mut accepted = Accepted::new();
+    fill(&store, &mut accepted).await?;
+    let mut over = 0;
+    while over < MEMBERS - 1 {
+        over += 1;
+        clock.store(over as u64, Ordering::SeqCst);
+        match in_time("a read", store.namespace(&key)).await {
+            Ok(read) if read.len() + over == MEMBERS => {}
+            Ok(read) => return Err(format!("{} members, and {over} are over", read.len())),
+            Err(StoreError::Unavailable { reason }) if reason.contains("full") => {
+                break;
+            }
+            Err(error) => return Err(format!("a read when {over} are over: {error}")),
+        }
+    }
+    if seed.is_multiple_of(2) {
+        let cleared = patch(vec![Operation::Clear]).await;
+        cleared.map_err(|error| format!("a clear when {over} are over: {error}"))?;
+    }
+    while let Some((number, _)) = accepted.pop_first() {
+        let document = self::key(number);
+        let deleted = in_time("a delete", store.delete(&document, Preconditions::none())).await;
+        if !matches!(deleted, Ok(true)) {
+            return Err(format!("delete of document {number} when {over} are over: {deleted:?}"));
+        }
+    }
+    make_room(&store, &mut accepted).await?;
+    let read = in_time("a read", store.namespace(&key)).await;
+    let read = read.map_err(|error| format!("a read with room: {error}"))?;
+    let expected = if seed.is_multiple_of(2) { 0 } else { MEMBERS - over };
+    if read.len() != expected {
+        return Err(format!("{} members, not {expected}", read.len()));
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_over_is_not_shown_on_a_full_disk_and_takes_no_room_that_a_delete_needs() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let seed = u64::from(fastrand::u32(..));
+    for (blocks, seed) in [(250, seed), (300, seed + 1), (350, seed + 2)] {
+        runtime
+            .block_on(full_of_what_is_over(blocks, seed))
+            .unwrap_or_else(|what| panic!("{blocks} blocks, seed {seed}: {what}"));
+    }
+}
+
 /// Writes go on on a disk that is nearly full, and a snapshot that would take their room is given
 /// up: where it is seen to get scarce, and where there is none already.
 async fn nearly_full_disk(blocks: usize, room_bytes: u64, seed: u64) -> Result<(), String> {
@@ -222,7 +307,8 @@ async fn nearly_full_disk(blocks: usize, room_bytes: u64, seed: u64) -> Result<(
     let disk = SimDisk::new();
     disk.change_faults(|faults| faults.room_bytes = Some(blocks * BLOCK));
     let random = &mut fastrand::Rng::with_seed(seed);
-    let options = VolumeOptions { room_bytes, ..options(random) };
+    // A history would make room before the snapshot does.
+    let options = VolumeOptions { room_bytes, history: 0, ..options(random) };
     let store = open(disk.clone(), &options).map_err(|error| error.to_string())?;
     let mut accepted = Accepted::new();
     fill(&store, &mut accepted).await?;

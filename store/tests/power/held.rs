@@ -1,7 +1,7 @@
 //! What others get while a name is on its way to the disk: a disk that stops there until it is
 //! told to go on.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,26 +22,26 @@ const OTHER: usize = ARCHIVES.start + 1;
 
 /// Where the next sync of the directory stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Gate {
+pub(crate) enum Gate {
     Open,
     /// The next one stops.
     Armed,
     /// One has stopped.
     Holds,
     /// The one that has stopped goes on, and fails.
-    Fails,
+    Fails(ErrorKind),
 }
 
 #[derive(Debug, Clone)]
-struct Held {
-    disk: SimDisk,
+pub(crate) struct Held {
+    pub(crate) disk: SimDisk,
     /// The directory's path ends with it.
     directory: &'static str,
     gate: Arc<(Mutex<Gate>, Condvar)>,
 }
 
 impl Held {
-    fn at(directory: &'static str) -> Self {
+    pub(crate) fn at(directory: &'static str) -> Self {
         let gate = Arc::new((Mutex::new(Gate::Open), Condvar::new()));
         Self { disk: SimDisk::new(), directory, gate }
     }
@@ -50,12 +50,12 @@ impl Held {
         self.gate.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, gate: Gate) {
+    pub(crate) fn set(&self, gate: Gate) {
         *self.gate() = gate;
         self.gate.1.notify_all();
     }
 
-    async fn holds(&self) {
+    pub(crate) async fn holds(&self) {
         let wait = async {
             while *self.gate() != Gate::Holds {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -105,8 +105,8 @@ impl Disk for Held {
             while *gate == Gate::Holds {
                 gate = self.gate.1.wait(gate).unwrap_or_else(PoisonError::into_inner);
             }
-            if *gate == Gate::Fails {
-                return Err(io::Error::other("a sync that failed"));
+            if let Gate::Fails(kind) = *gate {
+                return Err(io::Error::new(kind, "a sync that failed"));
             }
         }
         drop(gate);
@@ -213,7 +213,7 @@ async fn a_name_that_cannot_be_made_durable_ends_the_service() {
         disk.holds().await;
         stands(&store, 1, &old).await;
         let waiting = put(&store, 3, Preconditions::none());
-        disk.set(Gate::Fails);
+        disk.set(Gate::Fails(ErrorKind::Other));
         let expected = "naming an archive failed (a sync that failed), and only a restart finds \
                         out what is durable";
         match in_time("it fails", change).await.expect("no panic") {
@@ -264,6 +264,23 @@ async fn a_name_is_not_acknowledged_once_another_sync_has_failed() {
         }
         in_time("a shutdown", store.shutdown()).await;
     }
+}
+
+/// What others have put into the directory may be lost with it.
+#[tokio::test]
+async fn a_directory_on_the_way_that_is_full_when_it_is_synced_ends_the_service() {
+    let disk = Held::at("/s");
+    let store = VolumeStore::open_on(Arc::new(disk.clone()), &VolumeOptions::default());
+    let store = Arc::new(store.expect("a store"));
+    disk.set(Gate::Armed);
+    let first = put(&store, 1, Preconditions::none());
+    disk.holds().await;
+    disk.set(Gate::Fails(ErrorKind::StorageFull));
+    let failure = in_time("the store fails", store.failed()).await.to_string();
+    let answer = in_time("the upload ends", first).await.expect("no panic");
+    let refused = answer.expect_err("an upload without its directory").to_string();
+    assert_eq!(refused, failure);
+    in_time("a shutdown", store.shutdown()).await;
 }
 
 #[tokio::test]

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clients::{Event, LATER, Recorded};
-use crate::content::{DOCUMENTS, NAMESPACES};
+use crate::content::{DOCUMENTS, JOB, NAMESPACES};
 use crate::contracts::{
     Answer, Change, Document, DocumentOperation, Held, Members, Namespace, NamespaceOperation,
     Tags, apply,
 };
+use crate::job::{JOB_DOCUMENTS, Job, JobOperation};
 use crate::linearizability::{Span, check};
 
 /// What stands in a store.
@@ -49,6 +50,7 @@ fn as_of(cut: u64, recorded: &Recorded) -> Option<Recorded> {
         Event::Document(_, DocumentOperation::Put { answer, .. }) => *answer = Answer::Unknown,
         Event::Document(_, DocumentOperation::Delete { answer, .. }) => *answer = Answer::Unknown,
         Event::Namespace(_, NamespaceOperation::Patch { answer, .. }) => *answer = Answer::Unknown,
+        Event::Job { answer, .. } => *answer = Answer::Unknown,
     }
     Some(open)
 }
@@ -81,9 +83,18 @@ impl Known {
     ) -> Result<(), String> {
         let mut documents: [Vec<Span<DocumentOperation>>; DOCUMENTS] = Default::default();
         let mut namespaces: [Vec<Span<NamespaceOperation>>; NAMESPACES] = Default::default();
+        let mut job: Vec<Span<JobOperation>> = Vec::new();
         for recorded in history.iter().filter_map(|recorded| as_of(cut, recorded)) {
             let Recorded { call, end, event, .. } = recorded;
             match event {
+                Event::Document(i, operation) if JOB.contains(&i) => {
+                    let operation = JobOperation::One(i - JOB.start, operation);
+                    job.push(Span { call, end, operation });
+                }
+                Event::Job { condition, answer } => {
+                    let operation = JobOperation::Delete { condition, answer };
+                    job.push(Span { call, end, operation });
+                }
                 Event::Document(i, operation) => {
                     documents[i].push(Span { call, end, operation });
                 }
@@ -98,10 +109,19 @@ impl Known {
                 None => None,
                 Some(held) => Some((held.body.clone(), held.tag.clone().ok_or("a tag is read")?)),
             };
-            history.push(Span { call, end, operation: DocumentOperation::Get(seen) });
+            let operation = DocumentOperation::Get(seen);
+            if JOB.contains(&i) {
+                let operation = JobOperation::One(i - JOB.start, operation);
+                job.push(Span { call, end, operation });
+                continue;
+            }
+            history.push(Span { call, end, operation });
             check(&Document, [self.start.documents[i].clone()], &history)
                 .map_err(|violation| format!("document {i}: {violation}"))?;
         }
+        let mut start: [Option<Held>; JOB_DOCUMENTS] = Default::default();
+        start.clone_from_slice(&self.start.documents[JOB]);
+        check(&Job, [start], &job).map_err(|violation| format!("the job: {violation}"))?;
         for (i, mut history) in namespaces.into_iter().enumerate() {
             let (version, members) = found.namespaces[i].clone();
             history.push(Span { call, end, operation: NamespaceOperation::Get(version, members) });

@@ -5,7 +5,6 @@
 #[path = "../support/contracts.rs"]
 mod contracts;
 #[path = "../support/keys.rs"]
-#[expect(dead_code, reason = "others use the rest")]
 mod keys;
 #[path = "../support/linearizability.rs"]
 mod linearizability;
@@ -16,8 +15,11 @@ mod content;
 mod cuts;
 mod damage;
 mod disk;
+mod expiry;
 mod full;
 mod held;
+mod history;
+mod job;
 mod known;
 mod lies;
 mod live;
@@ -26,3 +28,4 @@ mod planted;
 mod replay;
 mod session;
 mod verify;
+mod watch;

@@ -27,6 +27,7 @@ pub(crate) fn options(random: &mut Rng) -> VolumeOptions {
         checkpoint_after: Duration::from_millis([0, 1, 1_000][random.usize(..3)]),
         archive_piece_bytes: [64, 1_000, 1 << 20][random.usize(..3)],
         lone_sync_max: [Duration::ZERO, Duration::MAX][random.usize(..2)],
+        history: [0, 0, 2, 100][random.usize(..4)],
         ..VolumeOptions::default()
     }
 }
@@ -125,10 +126,7 @@ pub(crate) async fn serve(
         drop(store);
         log.close();
         let left = temporary_files(&disk);
-        if !left.is_empty()
-            && (!is_last
-                || matches!(trouble, Trouble::None | Trouble::NoFiles | Trouble::FullAtSync))
-        {
+        if !left.is_empty() && (!is_last || passes || trouble == Trouble::None) {
             return Err(format!("after the end of a sound store, {left:?} are left"));
         }
     }

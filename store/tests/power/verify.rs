@@ -1,12 +1,15 @@
 //! A start after a power cut, and what is demanded of it.
 
 use fastrand::Rng;
-use stowage_store::{EntityTag, Key, Patch, Preconditions, Prefix, Store, StoreError, VolumeStore};
+use stowage_store::{
+    EntityTag, Folder, Key, Name, NameKind, Patch, Preconditions, Prefix, Segment, Store,
+    StoreError, VolumeStore,
+};
 
 use crate::clients::{Recorded, in_time};
 use crate::content::{
-    ARCHIVES, DOCUMENTS, NAMESPACES, archive_key, body, body_name, changes, document_key, members,
-    namespace_key, site,
+    ARCHIVES, DOCUMENTS, JOB, NAMESPACES, archive_key, body, body_name, changes, document_key, job,
+    members, namespace_key, site,
 };
 use crate::contracts::{Held, apply};
 use crate::disk::{SimDisk, Survival};
@@ -34,14 +37,27 @@ pub(crate) async fn read_content(store: &VolumeStore) -> Result<Content, String>
         *namespace = (found.version(), members(&found));
     }
     let mut listed = Vec::new();
-    for prefix in [Prefix::run_stores(), Prefix::runtime_sets()] {
+    let run = Segment::from(&Name::parse(NameKind::Run, "r").expect("a name"));
+    let of_job = [Prefix::checkpoints(&job()), Prefix::run(&job(), &run)];
+    for prefix in [Prefix::run_stores(), Prefix::runtime_sets()].into_iter().chain(of_job) {
         let list = store.list(&prefix, None, 100);
         listed.extend(in_time("a list", list).await.map_err(read_failed)?);
     }
     let there = content.documents.iter().enumerate().skip(1).filter(|(_, held)| held.is_some());
     let there: Vec<usize> = there.map(|(i, _)| i).collect();
+    let folder = Folder::jobs();
+    let jobs =
+        in_time("a list", store.directories(&folder, None, 100)).await.map_err(read_failed)?;
+    let is_there = there.iter().any(|i| JOB.contains(i));
+    // One that was emptied may be named.
+    if is_there && jobs != [job()] || jobs.iter().any(|it| *it != job()) {
+        return Err(format!(
+            "the jobs {jobs:?} are listed, and it is {is_there} that there is one"
+        ));
+    }
+    // The job itself is in no list of documents.
     let (archives, documents): (Vec<_>, Vec<_>) =
-        there.into_iter().partition(|i| ARCHIVES.contains(i));
+        there.into_iter().filter(|i| *i != JOB.start).partition(|i| ARCHIVES.contains(i));
     let expected: Vec<Key> = documents.into_iter().map(document_key).collect();
     if listed != expected {
         return Err(format!("{expected:?} are there, and {listed:?} are listed"));
@@ -115,6 +131,17 @@ async fn use_further(
         let held = Held { body: body_name(write), tag: Some(tag) };
         expected.documents[document] = Some(held);
 
+        if random.usize(..4) == 0 {
+            let job = job();
+            let delete = store.delete_job(&job, Preconditions::none());
+            let deleted = in_time("a delete", delete).await;
+            let deleted = deleted.map_err(|e| format!("the delete of a job fails: {e}"))?;
+            let of_job = &mut expected.documents[JOB];
+            if deleted != of_job.iter().any(Option::is_some) {
+                return Err(format!("it is {deleted} that a job was deleted of {of_job:?}"));
+            }
+            of_job.fill(None);
+        }
         let namespace = random.usize(..NAMESPACES);
         let (version, members) = &mut expected.namespaces[namespace];
         let (operations, changes) = changes(write, random);

@@ -2,10 +2,13 @@
 
 pub(crate) mod archives;
 pub(crate) mod documents;
+pub(crate) mod history;
+pub(crate) mod jobs;
 pub(crate) mod lifecycle;
 pub(crate) mod listing;
 pub(crate) mod namespaces;
 pub(crate) mod races;
+pub(crate) mod watch;
 
 use stowage_store::{
     EntityTag, Operation, Patch, Preconditions, Result, StoreError, TagCondition, WireTag,

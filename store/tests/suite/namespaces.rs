@@ -77,6 +77,20 @@ pub(crate) async fn preconditions_decide_a_patch(store: Arc<dyn Store>) {
     assert_eq!(store.namespace(&key).await.expect("it").version(), 5);
 }
 
+pub(crate) async fn without_a_history_there_is_none(store: Arc<dyn Store>) {
+    let key = namespace("n");
+    for value in ["1", "2"] {
+        store.patch(&key, patch(vec![set("k", value)])).await.expect("a patch");
+    }
+    assert_eq!(store.history_length(), 0);
+    assert!(store.namespace_history(&key).await.expect("a look").is_empty());
+    for version in 0..4 {
+        let found = store.namespace_version(&key, version).await.expect("a look");
+        assert_eq!(found.map(|it| it.version()), None, "version {version}");
+    }
+    assert_eq!(store.namespace_changes(&key, 1, 2, 1).await.expect("a look"), None);
+}
+
 pub(crate) async fn versions_never_go_back(store: Arc<dyn Store>) {
     let key = namespace("a");
     for version in 1..=6 {

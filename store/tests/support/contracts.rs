@@ -68,7 +68,7 @@ impl Held {
 }
 
 /// The state in which a condition holds, refined by what that says; `None` where it does not.
-fn holding(state: &Option<Held>, condition: &Condition) -> Option<Option<Held>> {
+pub(crate) fn holding(state: &Option<Held>, condition: &Condition) -> Option<Option<Held>> {
     match (condition, state) {
         (Condition::Nothing, _) | (Condition::Absent, None) => Some(state.clone()),
         (Condition::Absent, Some(_)) | (Condition::Matches(_), None) => None,
@@ -77,7 +77,7 @@ fn holding(state: &Option<Held>, condition: &Condition) -> Option<Option<Held>> 
 }
 
 /// The state in which a condition fails and the current tag is this one.
-fn failing(
+pub(crate) fn failing(
     state: &Option<Held>,
     condition: &Condition,
     current: &Option<Tag>,

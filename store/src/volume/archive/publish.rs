@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::read::info;
 use super::turns::Permit;
 use crate::disk::{DiskFile, split};
-use crate::error::is_out_of_files;
+use crate::error::{is_full, is_out_of_files};
 use crate::revision::Revision;
 use crate::volume::blocking;
 use crate::volume::engine::{DEFECT, Engine};
@@ -168,7 +168,7 @@ impl Permit {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 StoreError::Io(error)
             }
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::OutOfSpace,
+            _ if is_full(&error) => StoreError::OutOfSpace,
             _ if is_out_of_files(&error) => StoreError::Io(error),
             _ => self.indeterminate(&error),
         }

@@ -38,7 +38,7 @@ pub(in crate::volume) async fn begin(
         // Made here, so that it cleans up where nobody waits for it any more.
         Ok(VolumeUpload { engine, key, progress: Some(progress), is_interrupted: false })
     };
-    Ok(Box::new(blocking(engine, make).await?))
+    Ok(Box::new(engine.told(blocking(engine, make).await)?))
 }
 
 /// An archive that is being written.
@@ -85,7 +85,7 @@ impl Upload for VolumeUpload {
                 if let Some(removed) = self.abandon() {
                     let _ = removed.await;
                 }
-                Err(error)
+                self.engine.told(Err(error))
             }
         }
     }
@@ -99,7 +99,7 @@ impl Upload for VolumeUpload {
         let Some(progress) = self.progress.take() else { return Err(ended()) };
         let key = self.key.clone();
         let publish = move |_: &Arc<Engine>| progress.publish(&permit, &key, &preconditions);
-        blocking(&self.engine, publish).await
+        self.engine.told(blocking(&self.engine, publish).await)
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Faults {
     /// was dirty.
     pub(crate) full_at_sync: Option<Number>,
     pub(crate) lies: Lies,
+    /// No content of files whose path has this in it can be read.
+    pub(crate) unreadable: Option<&'static str>,
     /// For half of the time no file or directory can be opened, and no name be changed: the process
     /// has too many open. Directories can be synced, by the one that is always open.
     pub(crate) is_out_of_files: bool,

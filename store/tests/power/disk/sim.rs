@@ -476,6 +476,9 @@ impl DiskFile for SimFile {
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let mut machine = self.disk.machine();
         machine.look()?;
+        if machine.faults.unreadable.is_some_and(|part| self.path.contains(part)) {
+            return Err(Errno::IO.into());
+        }
         let bytes = &machine.state.file(self.id).now.bytes;
         let from = to_usize(offset)?;
         let to = from.checked_add(buffer.len()).ok_or(ErrorKind::UnexpectedEof)?;
