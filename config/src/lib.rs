@@ -6,16 +6,23 @@
 
 pub mod byte_size;
 pub mod interval;
+pub mod jwt;
 pub mod load;
+pub mod namespace_tokens;
 pub mod repository_url;
 pub mod sidecar;
 pub mod sync;
 pub mod sync_report;
 pub mod token;
+pub mod tracing;
 
 pub use byte_size::{ByteSize, InvalidByteSize};
 pub use interval::{Interval, InvalidInterval};
+pub use jwt::{Jwt, JwtKeys};
 pub use load::{LoadError, load};
+pub use namespace_tokens::{
+    GrantedNamespace, NamespaceClaims, NamespaceGrant, NamespaceTokens, VerificationKey,
+};
 pub use repository_url::{RepositoryUrl, Transport, UrlRefused};
 pub use sidecar::{
     Access, Anonymous, Auth, Backend, Contract, Cors, Fixed, Limits, NamespaceQuota, RunStore,
@@ -24,3 +31,4 @@ pub use sidecar::{
 pub use sync::{GitAuth, Schema, SchemaSource, SyncConfig, SyncLimits, SyncTarget};
 pub use sync_report::{FileError, InvalidFile, Outcome, SyncReport};
 pub use token::{InvalidToken, TOKEN_DOCUMENT_BYTES_MAX, Token, TokenGrant, same_value};
+pub use tracing::{InvalidOtlpEndpoint, Otlp, OtlpEndpoint, OtlpProtocol, SampleRatio, Tracing};

@@ -1,13 +1,15 @@
 //! The configuration of one storage server.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{ByteSize, Interval};
+use crate::{ByteSize, Interval, Jwt, NamespaceTokens, Tracing};
 
 /// The whole configuration file of `stowage-sidecar serve`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,12 +43,19 @@ pub struct SidecarConfig {
     /// Quotas of single namespaces.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub namespaces: Vec<NamespaceQuota>,
+    /// How many versions of each namespace, run-store document and set of runtime configs can be
+    /// read, the current one included; 0 for no history.
+    #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "history")]
+    pub history: u32,
     /// Whether `GET /_debug/storage-info` answers; it names directories.
     #[serde(default)]
     pub debug: bool,
     /// How long requests in flight may take to finish after SIGTERM.
     #[serde(default = "default_shutdown_grace")]
     pub shutdown_grace: Interval,
+    /// Where traces of requests go; `None` for nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracing: Option<Tracing>,
 }
 
 /// What of a configuration holds until the next start; a server takes up everything else while
@@ -62,8 +71,35 @@ pub struct Fixed {
     pub management_listen: SocketAddr,
     /// [`SidecarConfig::backend`].
     pub backend: Backend,
+    /// [`SidecarConfig::history`].
+    #[serde(skip_serializing_if = "is_zero")]
+    pub history: u32,
     /// [`SidecarConfig::shutdown_grace`].
     pub shutdown_grace: Interval,
+    /// [`SidecarConfig::tracing`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracing: Option<Tracing>,
+    /// [`Limits::max_connections`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<NonZeroU32>,
+}
+
+/// The most versions that can be kept of one namespace or document.
+pub const HISTORY_MAX: u32 = 1_000;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+fn history<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let versions = u32::deserialize(deserializer)?;
+    if versions <= HISTORY_MAX {
+        return Ok(versions);
+    }
+    Err(D::Error::custom(format!(
+        "{versions} versions are more than can be kept: write 0 (no history) to {HISTORY_MAX}"
+    )))
 }
 
 impl SidecarConfig {
@@ -75,7 +111,10 @@ impl SidecarConfig {
             listen: self.listen,
             management_listen: self.management_listen,
             backend: self.backend.clone(),
+            history: self.history,
             shutdown_grace: self.shutdown_grace.clone(),
+            tracing: self.tracing.clone(),
+            max_connections: self.limits.max_connections,
         }
     }
 }
@@ -178,6 +217,8 @@ pub enum Contract {
     RunStore,
     /// Namespaces of keys under one version.
     Kv,
+    /// Jobs of an agent runtime, with their checkpoints, runs and events.
+    Jobs,
     /// Runtime configs of Git branches, replaced as one.
     Runtimes,
     /// Versioned archives of sites, with the log of each build.
@@ -188,7 +229,7 @@ impl Contract {
     /// Every contract.
     #[must_use]
     pub fn all() -> Vec<Self> {
-        vec![Self::RunStore, Self::Kv, Self::Runtimes, Self::Artifacts]
+        vec![Self::RunStore, Self::Kv, Self::Jobs, Self::Runtimes, Self::Artifacts]
     }
 
     /// The word in resources, tokens and metrics.
@@ -197,6 +238,7 @@ impl Contract {
         match self {
             Self::RunStore => "runStore",
             Self::Kv => "kv",
+            Self::Jobs => "jobs",
             Self::Runtimes => "runtimes",
             Self::Artifacts => "artifacts",
         }
@@ -211,6 +253,12 @@ pub struct Auth {
     /// token's name, its text a [`crate::Token`]. Changes are taken up while running.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_dir: Option<PathBuf>,
+    /// The JWTs that are taken beside the tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwt: Option<Jwt>,
+    /// What the tokens of StoreNamespaces are known by; the operator and `stowage up` write it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace_tokens: Option<NamespaceTokens>,
     /// What a request without credentials may do.
     pub anonymous: Anonymous,
 }
@@ -251,6 +299,112 @@ pub struct Limits {
     pub max_runtime_set_bytes: ByteSize,
     /// The most bytes of an archive: 413 above it.
     pub max_artifact_bytes: ByteSize,
+    /// How long the head of a connection's first request may take.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "time_limit")]
+    pub header_timeout: Option<Interval>,
+    /// How long a connection may rest after that, the next request's head included; one of h2c without
+    /// an open stream.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "time_limit")]
+    pub idle_timeout: Option<Interval>,
+    /// How long a peer may take nothing of an answer that waits for it.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "stall_limit")]
+    pub stall_timeout: Option<Interval>,
+    /// How many connections are held at once; more wait in the kernel's queue. Where nothing is said, as
+    /// many as the process has file descriptors for, and [`Limits::CONNECTIONS`] at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<NonZeroU32>,
+    /// How many requests one identity may send in a second: 429 above it. No limit where this is
+    /// left out.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "request_rate")]
+    pub requests_per_second: Option<NonZeroU32>,
+    /// How many streams of events and held answers one identity may have at once: 429 above it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_watches_per_identity: Option<NonZeroU32>,
+    /// How many JWTs of one address may be refused for their signature in a second: above it 429 to what is
+    /// not known to be good, and no signature is checked.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "request_rate")]
+    pub refusals_per_second: Option<NonZeroU32>,
+}
+
+impl Limits {
+    /// The most connections where nothing is said of them.
+    pub const CONNECTIONS: u32 = 20_000;
+
+    /// [`Self::header_timeout`], 30 s where nothing is said.
+    #[must_use]
+    pub fn head_max(&self) -> Duration {
+        self.header_timeout.as_ref().map_or(Duration::from_secs(30), Interval::duration)
+    }
+
+    /// [`Self::idle_timeout`], two minutes where nothing is said.
+    #[must_use]
+    pub fn rest_max(&self) -> Duration {
+        self.idle_timeout.as_ref().map_or(Duration::from_secs(120), Interval::duration)
+    }
+
+    /// [`Self::stall_timeout`], a minute where nothing is said.
+    #[must_use]
+    pub fn stall_max(&self) -> Duration {
+        self.stall_timeout.as_ref().map_or(Duration::from_secs(60), Interval::duration)
+    }
+
+    /// [`Self::max_watches_per_identity`], a quarter of what a server holds where nothing is said.
+    #[must_use]
+    pub fn watches_max(&self) -> u32 {
+        self.max_watches_per_identity.map_or(Self::WATCHES / 4, NonZeroU32::get)
+    }
+
+    /// [`Self::refusals_per_second`], a hundred where nothing is said.
+    #[must_use]
+    pub fn refusal_rate(&self) -> NonZeroU32 {
+        const HUNDRED: NonZeroU32 = NonZeroU32::new(100).expect("it is not zero");
+        self.refusals_per_second.unwrap_or(HUNDRED)
+    }
+
+    /// How many streams of events and held answers a server holds at once. Each takes some memory and, in
+    /// HTTP/1.1, a connection, and those who write need some, too.
+    pub const WATCHES: u32 = 12_000;
+
+    /// The most that can be written for a rate: more is no limit.
+    pub const REQUESTS_PER_SECOND_MAX: u32 = 1_000_000;
+}
+
+/// A limit of no time would end every connection.
+fn time_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Interval>, D::Error> {
+    time_of_at_least(Duration::from_millis(100), "100ms", deserializer)
+}
+
+/// What is lost on the way takes that long to be sent again.
+fn stall_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Interval>, D::Error> {
+    time_of_at_least(Duration::from_secs(1), "1s", deserializer)
+}
+
+fn time_of_at_least<'de, D: Deserializer<'de>>(
+    least: Duration,
+    spelled: &str,
+    deserializer: D,
+) -> Result<Option<Interval>, D::Error> {
+    let time = Option::<Interval>::deserialize(deserializer)?;
+    match time {
+        Some(time) if time.duration() < least => {
+            Err(D::Error::custom(format!("{time} is too short: write {spelled} or more")))
+        }
+        time => Ok(time),
+    }
+}
+
+fn request_rate<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<NonZeroU32>, D::Error> {
+    let Some(number) = Option::<u64>::deserialize(deserializer)? else { return Ok(None) };
+    let rate = u32::try_from(number).ok().and_then(NonZeroU32::new);
+    match rate.filter(|rate| rate.get() <= Limits::REQUESTS_PER_SECOND_MAX) {
+        Some(rate) => Ok(Some(rate)),
+        None => Err(D::Error::custom(format!(
+            "{number} requests per second: write 1 to {}, or leave it out for no limit",
+            Limits::REQUESTS_PER_SECOND_MAX
+        ))),
+    }
 }
 
 impl Default for Limits {
@@ -260,6 +414,13 @@ impl Default for Limits {
             max_namespace_bytes: None,
             max_runtime_set_bytes: ByteSize::from_bytes(64 << 20),
             max_artifact_bytes: ByteSize::from_bytes(2 << 30),
+            header_timeout: None,
+            idle_timeout: None,
+            max_connections: None,
+            stall_timeout: None,
+            requests_per_second: None,
+            max_watches_per_identity: None,
+            refusals_per_second: None,
         }
     }
 }

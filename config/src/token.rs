@@ -23,12 +23,15 @@ pub struct Token {
 }
 
 /// What a token allows. The default allows everything.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct TokenGrant {
     /// The contracts it is for, `None`: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub contracts: Option<Vec<Contract>>,
-    /// The KV namespaces, run-store names (`/` is the default document) and repository ids it
-    /// is for, `None`: all.
+    /// The KV namespaces, run-store names (`/` is the default document), job ids, repository ids
+    /// and sites it is for, `None`: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<Vec<String>>,
     /// Whether it may write.
     pub access: Access,

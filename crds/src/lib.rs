@@ -15,6 +15,7 @@
 
 mod common;
 mod definition;
+mod jwt;
 mod pod;
 mod reference;
 pub mod render;
@@ -22,9 +23,12 @@ pub mod rules;
 mod runtime_config_source;
 mod store;
 mod store_namespace;
+mod tracing;
 
+pub use self::tracing::{CaReference, HeadersReference, StoreOtlp, StoreTracing, TracingSecret};
 pub use common::{ConfigMapKeyReference, Contract, SecretReference, StoreReference};
 pub use definition::{chart_template, definition, definitions, yaml};
+pub use jwt::{HmacReference, JwksReference, JwtSecret, StoreGrant, StoreJwt};
 pub use pod::{
     CpuAmount, InvalidCpuAmount, PodResources, ResourceAmounts, TaintEffect, Toleration,
     TolerationOperator,

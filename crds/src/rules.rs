@@ -220,6 +220,60 @@ pub fn origins() -> Rule {
     )
 }
 
+/// Exactly one place of the keys of JWTs.
+#[must_use]
+pub fn one_jwt_source() -> Rule {
+    rule(
+        "[has(self.jwksUri), has(self.jwksSecretRef), has(self.hmacSecretRef)].exists_one(set, set)",
+        "the keys of JWTs come from exactly one of jwksUri, jwksSecretRef and hmacSecretRef",
+    )
+}
+
+/// Where keys are fetched.
+#[must_use]
+pub fn jwks_uri() -> Rule {
+    rule(
+        concat!(
+            r"self.matches(r'^https?://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?)",
+            r"(:[0-9]{1,5})?(/[A-Za-z0-9._~/%:@+,=()!*&$;?-]*)?$')",
+        ),
+        "write the URL of a JWK Set, such as https://issuer.example/.well-known/jwks.json, without \
+         user name and password",
+    )
+}
+
+/// Where traces are sent.
+#[must_use]
+pub fn otlp_endpoint() -> Rule {
+    rule(
+        concat!(
+            r"self.matches(r'^https?://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)",
+            r"(:[0-9]{1,5})?(/[A-Za-z0-9._~/%:+,=()!*&$;-]*)?$')",
+        ),
+        "write the URL of a collector, such as http://collector:4318, without user name, password \
+         and query",
+    )
+}
+
+/// Without TLS there is nothing to check.
+#[must_use]
+pub fn ca_for_https() -> Rule {
+    rule(
+        "!has(self.caSecretRef) || self.endpoint.startsWith('https://')",
+        "caSecretRef is for a collector behind TLS: write https:// in endpoint, or take \
+         caSecretRef out",
+    )
+}
+
+/// Farther apart, an expiry would mean little.
+#[must_use]
+pub fn clock_skew() -> Rule {
+    rule(
+        "duration(self) <= duration('5m')",
+        "clockSkew is 5m at most: write less, and set the clocks",
+    )
+}
+
 /// A field that is part of what the data is known by.
 #[must_use]
 pub fn never_changes(field: &str) -> Rule {
@@ -379,6 +433,25 @@ pub fn interval_range() -> Rule {
     rule(
         "duration(self) >= duration('10s') && duration(self) <= duration('24h')",
         "the interval is from 10s to 24h",
+    )
+}
+
+/// Shorter, and whoever mounts the Secret would not have the next one in time; longer, and an expiry
+/// means little.
+#[must_use]
+pub fn token_ttl_range() -> Rule {
+    rule(
+        "duration(self) >= duration('10m') && duration(self) <= duration('8760h')",
+        "the life of a token is from 10m to 8760h",
+    )
+}
+
+/// A number that was used before would make tokens good again that were revoked by leaving it.
+#[must_use]
+pub fn token_generation_grows() -> Rule {
+    rule(
+        "self >= oldSelf",
+        "tokenGeneration only grows: a smaller number would make revoked tokens good again",
     )
 }
 

@@ -7,11 +7,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use stowage_config::{Anonymous, ByteSize, Contract};
+use stowage_config::{Anonymous, ByteSize, Contract, Interval};
 
 use crate::common::{SecretReference, is_default};
+use crate::jwt::StoreJwt;
 use crate::pod::{PodResources, Toleration};
 use crate::rules;
+use crate::tracing::StoreTracing;
 
 /// What a Store is to be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
@@ -65,21 +67,31 @@ pub struct StoreSpec {
     /// The contracts that are served; requests of the others are answered 404. All of them
     /// where this is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 4))]
+    #[schemars(length(min = 1, max = 5))]
     #[x_kube(validation = rules::unique_contracts())]
     pub contracts: Option<Vec<Contract>>,
     /// Who may do what.
     #[serde(default, skip_serializing_if = "is_default")]
     pub auth: StoreAuth,
-    /// What a request and a namespace may weigh.
+    /// What a request and a namespace may weigh, and what clients may take of the server.
     #[serde(default, skip_serializing_if = "is_default")]
     pub limits: StoreLimits,
+    /// Where traces of requests go; nowhere where this is left out. A change restarts the pod; without
+    /// a cluster it takes effect at the next start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracing: Option<StoreTracing>,
     /// Which browser origins may call.
     #[serde(default, skip_serializing_if = "is_default")]
     pub cors: StoreCors,
     /// Settings of the run-store contract.
     #[serde(default, skip_serializing_if = "is_default")]
     pub run_store: StoreRunStore,
+    /// How many versions of each KV namespace, run-store document and set of runtime configs can be
+    /// read (`?at=`, `?history=true`), the current one included; 0 keeps none, and removes those that
+    /// were kept. A change restarts the pod.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(range(min = 0, max = 1_000))]
+    pub history: u32,
     /// What becomes of the data when the Store is deleted: `Retain` keeps it, `Delete` removes
     /// it for good.
     #[serde(default)]
@@ -211,18 +223,20 @@ pub struct StoreAuth {
     /// The Secret with the tokens. Its keys are the tokens' names; a value is a token, which may
     /// do everything, or a JSON object `{"token", "contracts", "namespaces", "access"}`. A
     /// changed Secret is taken up without a restart. On a cluster, keys that begin with
-    /// `stowage.` are the operator's own (the token of Git syncs and those of StoreNamespaces);
-    /// and where this is left out, a token that may do everything is made and put into the
+    /// `stowage.` are the operator's own (the token of Git syncs); and where this is left out, a token that may do everything is made and put into the
     /// Secret `NAME-admin`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_secret_ref: Option<SecretReference>,
+    /// The JWTs that are taken beside the tokens. None where this is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwt: Option<StoreJwt>,
     /// What a request without credentials may do: nothing (`none`), or read everything that the
     /// store serves (`read`).
     #[serde(default)]
     pub anonymous: Anonymous,
 }
 
-/// What a request and a namespace may weigh.
+/// What a request and a namespace may weigh, and what clients may take of the server.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StoreLimits {
@@ -242,6 +256,42 @@ pub struct StoreLimits {
     /// where this is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_artifact_bytes: Option<ByteSize>,
+    /// How many requests a token may send in a second, answered with 429 above it; all that send
+    /// no credentials count as one. As many may come at once. No limit where this is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub requests_per_second: Option<u32>,
+    /// How many JWTs of one address (of IPv6: one /64) may be refused for their signature in a second; above
+    /// it what is not known to be good is answered with 429, unseen. Clients behind one proxy have one
+    /// address. 100 where this is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub refusals_per_second: Option<u32>,
+    /// How many streams of events and held answers a token or a subject of JWTs may have at once,
+    /// answered with 429 above it; all that send no credentials count as one. A server holds 12,000.
+    /// 3,000 where this is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 12_000))]
+    pub max_watches_per_identity: Option<u32>,
+    /// How many connections are held; more wait. A quarter of the open files that the process may have
+    /// where this is left out, and 20,000 at most. A change restarts the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_connections: Option<u32>,
+    /// How long the head of a connection's first request may take. 30s where this is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::timeout_range())]
+    pub header_timeout: Option<Interval>,
+    /// How long a connection may rest between requests. Clients commonly keep theirs for 90 s: less
+    /// than that loses requests. 2m where this is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::timeout_range())]
+    pub idle_timeout: Option<Interval>,
+    /// How long a client may take nothing of an answer that waits for it; the connection is closed then,
+    /// or its stream is reset. 60s where this is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::timeout_range())]
+    pub stall_timeout: Option<Interval>,
 }
 
 /// Which browser origins may call.
@@ -302,6 +352,10 @@ pub struct StoreStatus {
     /// Where the data stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend: Option<BackendStatus>,
+    /// The id (`kid`) of the key that signs the tokens of its StoreNamespaces. Absent until a server
+    /// that takes such tokens has been ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing_key: Option<String>,
 }
 
 /// Where the data stands.

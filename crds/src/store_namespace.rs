@@ -1,10 +1,10 @@
 //! `StoreNamespace`: a tenant of a Store.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use stowage_config::{Access, ByteSize, Contract};
+use stowage_config::{Access, ByteSize, Contract, Interval};
 
 use crate::common::StoreReference;
 use crate::rules;
@@ -43,6 +43,11 @@ use crate::rules;
         json_path = ".status.binding.name"
     ),
     printcolumn(name = "Access", type_ = "string", json_path = ".spec.access", priority = 1),
+    printcolumn(
+        name = "Token Expires", type_ = "string", priority = 1,
+        description = "When the token is over; it is renewed before.",
+        json_path = ".status.tokenExpiresAt"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -51,11 +56,12 @@ pub struct StoreNamespaceSpec {
     /// The Store that serves it, in the same namespace.
     #[x_kube(validation = rules::never_changes("storeRef"))]
     pub store_ref: StoreReference,
-    /// The contract that it belongs to: `kv`, a namespace of keys, `runStore`, a document, or
-    /// `artifacts`, a site.
+    /// The contract that it belongs to: `kv`, a namespace of keys, `runStore`, a document, `jobs`,
+    /// a job, or `artifacts`, a site.
     #[x_kube(validation = rules::never_changes("contract"))]
     pub contract: NamespaceContract,
-    /// Its name in the store, as in `/api/storage?ns=NAME`, `/run-stores/NAME` or `/sites/NAME`.
+    /// Its name in the store, as in `/api/storage?ns=NAME`, `/run-stores/NAME`, `/jobs/NAME` or
+    /// `/sites/NAME`.
     /// `metadata.name` where this is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
@@ -69,6 +75,22 @@ pub struct StoreNamespaceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = rules::quota_not_empty())]
     pub quota: Option<NamespaceQuota>,
+    /// How long its token is good for: a span such as `24h` or `720h`, from `10m` to `8760h`. It is
+    /// renewed in its Secret after about two thirds of that, so whoever reads it there has a third
+    /// to take up the next one.
+    #[serde(rename = "tokenTTL", default = "default_token_ttl")]
+    #[x_kube(validation = rules::token_ttl_range())]
+    pub token_ttl: Interval,
+    /// A number that revokes: raise it, and all tokens that were issued before are refused within
+    /// seconds, and a new one is put into the Secret.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    #[x_kube(validation = rules::token_generation_grows())]
+    pub token_generation: u32,
+}
+
+fn default_token_ttl() -> Interval {
+    Interval::from_secs(30 * 24 * 3600)
 }
 
 /// A contract that a tenant can have a part of.
@@ -79,6 +101,8 @@ pub enum NamespaceContract {
     Kv,
     /// A document of the run store.
     RunStore,
+    /// A job: its checkpoints, runs and events.
+    Jobs,
     /// A site: its archives and their logs.
     Artifacts,
 }
@@ -110,6 +134,9 @@ pub struct StoreNamespaceStatus {
     /// Where its credentials are, in the form of the Service Binding specification for Kubernetes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binding: Option<Binding>,
+    /// When the token that stands there now is over (RFC 3339); another takes its place before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_expires_at: Option<Time>,
 }
 
 /// Where credentials are.
@@ -125,6 +152,7 @@ impl From<NamespaceContract> for Contract {
         match contract {
             NamespaceContract::Kv => Self::Kv,
             NamespaceContract::RunStore => Self::RunStore,
+            NamespaceContract::Jobs => Self::Jobs,
             NamespaceContract::Artifacts => Self::Artifacts,
         }
     }

@@ -102,7 +102,10 @@ fn columns_show_what_a_person_looks_for() {
         })
         .collect();
     assert_eq!(columns[0], ["Ready", "Status", "Backend", "Capacity", "URL", "Age"]);
-    assert_eq!(columns[1], ["Ready", "Status", "Store", "Contract", "Secret", "Access", "Age"]);
+    assert_eq!(
+        columns[1],
+        ["Ready", "Status", "Store", "Contract", "Secret", "Access", "Token Expires", "Age"]
+    );
     assert_eq!(columns[2], ["Ready", "Status", "Revision", "Files", "Last Sync", "URL", "Age"]);
 }
 

@@ -18,6 +18,8 @@ fn store_places() -> StorePlaces {
         management_listen: ([0, 0, 0, 0], 8081).into(),
         data: PathBuf::from("/data"),
         tokens_dir: Some(PathBuf::from("/tokens")),
+        jwt_keys_file: PathBuf::from("/jwt/keys"),
+        tracing_dir: PathBuf::from("/tracing"),
         shutdown_grace: Interval::from_secs(20),
         memory_limit: None,
     }
@@ -74,13 +76,28 @@ fn a_store_with_nothing_left_out() {
         "managementListen": "0.0.0.0:8081",
         "backend": {"volume": {"path": "/data", "memory": "96Mi", "journalSize": "512Mi"}},
         "contracts": ["runStore", "kv"],
-        "auth": {"tokensDir": "/tokens", "anonymous": "read"},
+        "auth": {
+            "tokensDir": "/tokens", "anonymous": "read",
+            "jwt": {
+                "issuer": "https://issuer.example", "audiences": ["stowage"],
+                "jwksUrl": "https://issuer.example/keys", "clockSkew": "30s",
+                "grant": {"contracts": ["kv"], "namespaces": ["cart"], "access": "read"},
+            },
+        },
         "limits": {
             "maxJsonBytes": "1Mi", "maxNamespaceBytes": 1024, "maxRuntimeSetBytes": "2Mi",
-            "maxArtifactBytes": "3Gi",
+            "maxArtifactBytes": "3Gi", "requestsPerSecond": 50,
+            "refusalsPerSecond": 20, "maxWatchesPerIdentity": 100, "maxConnections": 4000,
+            "headerTimeout": "10s", "idleTimeout": "3m", "stallTimeout": "30s",
         },
+        "tracing": {"otlp": {
+            "endpoint": "https://collector.example:4317", "protocol": "grpc",
+            "headersFile": "/tracing/headers", "caFile": "/tracing/ca.crt",
+            "sampleRatio": 0.25, "serviceName": "shop",
+        }},
         "cors": {"allowedOrigins": ["https://app.example", "null"]},
         "runStore": {"requirePrecondition": true},
+        "history": 20,
         "debug": false,
         "shutdownGrace": "20s",
     });
@@ -98,7 +115,7 @@ fn a_store_with_everything_left_out() {
         "listen": "0.0.0.0:8080",
         "managementListen": "0.0.0.0:8081",
         "backend": {"volume": {"path": "/data", "memory": "128Mi", "journalSize": "256Mi"}},
-        "contracts": ["runStore", "kv", "runtimes", "artifacts"],
+        "contracts": ["runStore", "kv", "jobs", "runtimes", "artifacts"],
         "auth": {"anonymous": "none"},
         "limits": {
             "maxJsonBytes": "8Mi", "maxRuntimeSetBytes": "64Mi", "maxArtifactBytes": "2Gi",
@@ -109,6 +126,38 @@ fn a_store_with_everything_left_out() {
         "shutdownGrace": "20s",
     });
     assert_eq!(rendered, expected);
+}
+
+#[test]
+fn a_collector_needs_no_more_than_its_url() {
+    let mut resource = base("Store");
+    put(&mut resource, "/spec/tracing", json!({"otlp": {"endpoint": "http://collector:4318/"}}));
+    let rendered = rendered_store(&store(resource), &[], &store_places());
+    let expected = json!({"otlp": {
+        "endpoint": "http://collector:4318", "protocol": "http/protobuf", "sampleRatio": 1.0,
+        "serviceName": "stowage",
+    }});
+    assert_eq!(rendered["tracing"], expected);
+}
+
+#[test]
+fn keys_of_jwts_are_a_url_or_the_file_of_a_secret() {
+    let jwt = |keys: Value| {
+        let mut resource = base("Store");
+        let mut jwt = json!({"issuer": "https://i", "audiences": ["a"]});
+        jwt.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+        put(&mut resource, "/spec/auth/jwt", jwt);
+        rendered_store(&store(resource), &[], &store_places())["auth"]["jwt"].clone()
+    };
+    let expected = |field: &str, place: &str| json!({"issuer": "https://i", "audiences": ["a"], field: place, "clockSkew": "1m", "grant": {"access": "readWrite"}});
+    let table = [
+        (json!({"jwksUri": "https://i/k"}), expected("jwksUrl", "https://i/k")),
+        (json!({"jwksSecretRef": {"name": "s"}}), expected("jwksFile", "/jwt/keys")),
+        (json!({"hmacSecretRef": {"name": "s"}}), expected("hmacSecretFile", "/jwt/keys")),
+    ];
+    for (keys, expected) in table {
+        assert_eq!(jwt(keys), expected);
+    }
 }
 
 #[test]

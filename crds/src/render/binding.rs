@@ -31,6 +31,7 @@ pub fn namespace_path(contract: NamespaceContract, name: &str) -> String {
         NamespaceContract::Kv => format!("/api/storage?ns={escaped}"),
         NamespaceContract::RunStore if name == "/" => "/".to_owned(),
         NamespaceContract::RunStore => format!("/run-stores/{escaped}"),
+        NamespaceContract::Jobs => format!("/jobs/{escaped}"),
         NamespaceContract::Artifacts => format!("/sites/{escaped}"),
     }
 }
@@ -47,6 +48,7 @@ mod tests {
             (NamespaceContract::RunStore, "ci", "/run-stores/ci"),
             (NamespaceContract::RunStore, "a+b", "/run-stores/a%2Bb"),
             (NamespaceContract::RunStore, "/", "/"),
+            (NamespaceContract::Jobs, "a+b", "/jobs/a%2Bb"),
             (NamespaceContract::Artifacts, "blog", "/sites/blog"),
             (NamespaceContract::Artifacts, "a+b", "/sites/a%2Bb"),
         ];

@@ -5,9 +5,13 @@
 //! come in.
 
 mod binding;
+mod namespace_token;
 mod sidecar;
+mod signing_key;
 mod sync;
 
 pub use binding::{binding, namespace_path};
+pub use namespace_token::{IssuedToken, WantedToken, namespace_grant};
 pub use sidecar::{StorePlaces, sidecar};
+pub use signing_key::{NoRandomness, SigningKey};
 pub use sync::{RenderError, SyncPlaces, sync};

@@ -43,6 +43,13 @@ impl Case {
         self
     }
 
+    /// The values are of all of `auth.jwt`, and the rule stands where it is now.
+    fn at_jwt(mut self) -> Self {
+        self.rule_at = Some(self.place().leak());
+        self.at = "/spec/auth/jwt".to_owned();
+        self
+    }
+
     fn accepts(mut self, values: impl IntoIterator<Item = Value>) -> Self {
         self.accepted.extend(values);
         self
@@ -130,6 +137,10 @@ fn sizes() -> Vec<Case> {
 fn object_names() -> Vec<Case> {
     let places = [
         ("Store", "/spec/auth/tokensSecretRef/name"),
+        ("Store", "/spec/auth/jwt/jwksSecretRef/name"),
+        ("Store", "/spec/auth/jwt/hmacSecretRef/name"),
+        ("Store", "/spec/tracing/otlp/headersSecretRef/name"),
+        ("Store", "/spec/tracing/otlp/caSecretRef/name"),
         ("Store", "/spec/backend/volume/storageClassName"),
         ("Store", "/spec/priorityClassName"),
         ("StoreNamespace", "/spec/storeRef/name"),
@@ -140,10 +151,44 @@ fn object_names() -> Vec<Case> {
     places
         .iter()
         .map(|(kind, at)| {
-            Case::new(kind, at, &rules::object_name())
-                .accepts([json!("a"), json!("demo-tokens"), json!("a.b-1")])
-                .refuses([json!("A"), json!("-a"), json!("a-"), json!("a/b"), json!("a\nb")])
+            let (accepted, refused) = (
+                [json!("a"), json!("demo-tokens"), json!("a.b-1")],
+                [json!("A"), json!("-a"), json!("a-"), json!("a/b"), json!("a\nb")],
+            );
+            let case = Case::new(kind, at, &rules::object_name());
+            match jwt_reference(at) {
+                None => case.accepts(accepted).refuses(refused),
+                Some(reference) => {
+                    let named = |name| jwt(json!({reference: {"name": name}}));
+                    case.at_jwt().accepts(accepted.map(named)).refuses(refused.map(named))
+                }
+            }
         })
+        .collect()
+}
+
+/// The reference that a place is in, where the valid Store has another one: a Store has one alone.
+fn jwt_reference(at: &str) -> Option<&str> {
+    at.strip_prefix("/spec/auth/jwt/")?.split('/').next()
+}
+
+fn secret_keys() -> Vec<Case> {
+    let of_a_collector = ["headersSecretRef", "caSecretRef"].map(|reference| {
+        let at = format!("/spec/tracing/otlp/{reference}/key");
+        Case::new("Store", &at, &rules::data_key())
+            .accepts(["ca.crt", "A_b-1"].map(|key| json!(key)))
+            .refuses(["a/b", "a b"].map(|key| json!(key)))
+    });
+    ["jwksSecretRef", "hmacSecretRef"]
+        .map(|reference| {
+            let named = |key| jwt(json!({reference: {"name": "a", "key": key}}));
+            Case::new("Store", &format!("/spec/auth/jwt/{reference}/key"), &rules::data_key())
+                .at_jwt()
+                .accepts(["jwks.json", "A_b-1"].map(named))
+                .refuses(["a/b", "a b"].map(named))
+        })
+        .into_iter()
+        .chain(of_a_collector)
         .collect()
 }
 
@@ -283,8 +328,67 @@ fn store() -> Vec<Case> {
             .refuses_change(store_with("2Gi", Some("2Gi")), store_with("1Gi", Some("1Gi")))
             .refuses_change(store_with("2Gi", None), store_with("1Gi", Some("1Gi"))),
         case("/spec/contracts", &rules::unique_contracts())
-            .accepts([json!(["kv"]), json!(["artifacts", "runtimes", "kv", "runStore"])])
+            .accepts([json!(["kv"]), json!(["artifacts", "runtimes", "jobs", "kv", "runStore"])])
             .refuses([json!(["kv", "kv"]), json!(["kv", "runStore", "kv"])]),
+        case("/spec/auth/jwt", &rules::one_jwt_source())
+            .accepts([
+                jwt(json!({"jwksUri": "https://i/keys"})),
+                jwt(json!({"jwksSecretRef": {"name": "a"}})),
+                jwt(json!({"hmacSecretRef": {"name": "a", "key": "b"}})),
+            ])
+            .refuses([
+                jwt(json!({})),
+                jwt(json!({"jwksUri": "https://i/keys", "jwksSecretRef": {"name": "a"}})),
+                jwt(json!({"hmacSecretRef": {"name": "a"}, "jwksSecretRef": {"name": "a"}})),
+            ]),
+        case("/spec/auth/jwt/jwksUri", &rules::jwks_uri())
+            .accepts([
+                json!("https://issuer.example/.well-known/jwks.json"),
+                json!("http://issuer.auth.svc:8080/realms/a/certs?x=1&y=%20"),
+                json!("https://issuer"),
+                json!("https://[::1]:8443/keys"),
+            ])
+            .refuses([
+                json!("ftp://issuer/keys"),
+                json!("https:///keys"),
+                json!("https://user:password@issuer/keys"),
+                json!("https://issuer/a b"),
+                json!("https://issuer/keys#1"),
+                json!("issuer.example/keys"),
+            ]),
+        case("/spec/auth/jwt/clockSkew", &rules::clock_skew())
+            .accepts([json!("0s"), json!("60s"), json!("5m"), json!("300000ms")])
+            .refuses([json!("301s"), json!("5m1ms"), json!("1h")]),
+        case("/spec/limits/headerTimeout", &rules::timeout_range())
+            .accepts([json!("1s"), json!("1h")])
+            .refuses([json!("999ms"), json!("61m")]),
+        case("/spec/limits/idleTimeout", &rules::timeout_range())
+            .accepts([json!("1s"), json!("1h")])
+            .refuses([json!("999ms"), json!("61m")]),
+        case("/spec/limits/stallTimeout", &rules::timeout_range())
+            .accepts([json!("1s"), json!("1h")])
+            .refuses([json!("999ms"), json!("61m")]),
+        case("/spec/tracing/otlp", &rules::ca_for_https())
+            .accepts([
+                json!({"endpoint": "http://collector"}),
+                json!({"endpoint": "https://collector"}),
+                json!({"endpoint": "https://collector", "caSecretRef": {"name": "a"}}),
+            ])
+            .refuses([json!({"endpoint": "http://collector", "caSecretRef": {"name": "a"}})]),
+        case("/spec/tracing/otlp/endpoint", &rules::otlp_endpoint())
+            .accepts([
+                json!("https://collector.example:4318"),
+                json!("https://otel_collector.ns.svc/otlp/v1"),
+                json!("https://[::1]:4317/"),
+            ])
+            .refuses([
+                json!("collector:4318"),
+                json!("ftp://collector"),
+                json!("https://"),
+                json!("https://user:password@collector"),
+                json!("https://collector?token=a"),
+                json!("https://collector/a b"),
+            ]),
         case("/spec/cors/allowedOrigins", &rules::origins())
             .accepts([
                 json!([]),
@@ -306,6 +410,14 @@ fn store() -> Vec<Case> {
                 json!(["https://*.example"]),
             ]),
     ]
+}
+
+fn jwt(keys: Value) -> Value {
+    let mut jwt = json!({"issuer": "https://i", "audiences": ["a"]});
+    for (name, value) in keys.as_object().into_iter().flatten() {
+        jwt[name] = value.clone();
+    }
+    jwt
 }
 
 fn store_namespace() -> Vec<Case> {
@@ -338,11 +450,19 @@ fn store_namespace() -> Vec<Case> {
                 json!({"storeRef": {"name": "demo"}, "contract": "kv", "quota": {"maxKeys": 1}}),
                 json!({"storeRef": {"name": "demo"}, "contract": "runStore"}),
                 json!({"storeRef": {"name": "demo"}, "contract": "artifacts"}),
+                json!({"storeRef": {"name": "demo"}, "contract": "jobs"}),
             ])
             .refuses([
                 json!({"storeRef": {"name": "d"}, "contract": "runStore", "quota": {"maxKeys": 1}}),
                 json!({"storeRef": {"name": "d"}, "contract": "artifacts", "quota": {"maxBytes": 1}}),
             ]),
+        case("/spec/tokenTTL", &rules::token_ttl_range())
+            .accepts([json!("10m"), json!("720h"), json!("8760h"), json!("600000ms")])
+            .refuses([json!("9m59s"), json!("8760h1ms"), json!("0s"), json!("99999h")]),
+        case("/spec/tokenGeneration", &rules::token_generation_grows())
+            .accepts_change(json!(1), json!(1))
+            .accepts_change(json!(1), json!(7))
+            .refuses_change(json!(2), json!(1)),
         case("/spec/quota", &rules::quota_not_empty())
             .accepts([json!({"maxKeys": 1}), json!({"maxBytes": "1Mi"})])
             .refuses([json!({})]),
@@ -475,7 +595,7 @@ fn source() -> Vec<Case> {
 
 /// Every case there is.
 pub(crate) fn cases() -> Vec<Case> {
-    [sizes(), object_names(), store(), volume(), pod(), store_namespace(), source()]
+    [sizes(), object_names(), secret_keys(), store(), volume(), pod(), store_namespace(), source()]
         .into_iter()
         .flatten()
         .collect()

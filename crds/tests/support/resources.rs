@@ -12,13 +12,29 @@ pub(crate) fn base(kind: &str) -> Value {
                     "memory": "96Mi", "journalSize": "512Mi",
                 }},
                 "contracts": ["runStore", "kv"],
-                "auth": {"tokensSecretRef": {"name": "demo-tokens"}, "anonymous": "read"},
+                "auth": {
+                    "tokensSecretRef": {"name": "demo-tokens"}, "anonymous": "read",
+                    "jwt": {
+                        "issuer": "https://issuer.example", "audiences": ["stowage"],
+                        "jwksUri": "https://issuer.example/keys", "clockSkew": "30s",
+                        "grant": {"contracts": ["kv"], "namespaces": ["cart"], "access": "read"},
+                    },
+                },
                 "limits": {
                     "maxJsonBytes": "1Mi", "maxNamespaceBytes": 1024, "maxRuntimeSetBytes": "2Mi",
-                    "maxArtifactBytes": "3Gi",
+                    "maxArtifactBytes": "3Gi", "requestsPerSecond": 50,
+                    "refusalsPerSecond": 20, "maxWatchesPerIdentity": 100, "maxConnections": 4000,
+                    "headerTimeout": "10s", "idleTimeout": "3m", "stallTimeout": "30s",
                 },
+                "tracing": {"otlp": {
+                    "endpoint": "https://collector.example:4317", "protocol": "grpc",
+                    "headersSecretRef": {"name": "collector", "key": "headers"},
+                    "caSecretRef": {"name": "authority", "key": "root.pem"},
+                    "sampleRatio": 0.25, "serviceName": "shop",
+                }},
                 "cors": {"allowedOrigins": ["https://app.example", "null"]},
                 "runStore": {"requirePrecondition": true},
+                "history": 20,
                 "deletionPolicy": "Delete",
                 "suspend": true,
                 "image": "registry.example/stowage-sidecar:1.0",
@@ -45,6 +61,7 @@ pub(crate) fn base(kind: &str) -> Value {
             json!({
                 "storeRef": {"name": "demo"}, "contract": "kv", "name": "cart", "access": "read",
                 "quota": {"maxBytes": "10Mi", "maxKeys": 1000},
+                "tokenTTL": "24h", "tokenGeneration": 1,
             }),
         ),
         _ => (
