@@ -3,6 +3,7 @@
 mod arguments;
 mod check;
 mod failure;
+mod keys;
 mod logs;
 mod reload;
 mod report;
@@ -13,6 +14,7 @@ mod sync;
 mod tokens;
 mod volume;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 pub use arguments::{Arguments, Command, LogFormat};
@@ -31,11 +33,13 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Restore(options) => restore::run(&options),
         Command::Verify(options) => volume::verify(&options),
         Command::Repair(options) => volume::repair(&options),
-        Command::Version => {
-            use std::io::Write as _;
-            // A reader that has gone does not want to know.
-            let _ = writeln!(std::io::stdout(), "stowage-sidecar {}", env!("CARGO_PKG_VERSION"));
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Openapi => Ok(print(&crate::openapi::document())),
+        Command::Version => Ok(print(concat!("stowage-sidecar ", env!("CARGO_PKG_VERSION"), "\n"))),
     }
+}
+
+/// A reader that has gone does not want to know.
+fn print(text: &str) -> ExitCode {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
 }

@@ -1,70 +1,39 @@
-//! What a fuzz target of `fuzz/` runs, and the test over its seeds; compiled for tests and under
+//! What fuzz targets of `fuzz/` run, and the test over their seeds; compiled for tests and under
 //! `cfg(fuzzing)`, which `cargo fuzz` sets, alone.
 
-use http::header::{IF_MATCH, IF_NONE_MATCH};
-use http::{HeaderMap, HeaderValue};
-use stowage_store::{Preconditions, TagCondition, WireTag};
+mod entity_tags;
+mod headers;
+mod json;
+mod paths;
+mod tokens;
 
-use crate::http::conditional::{BareNumbers, preconditions};
-
-/// Reads any lines as `If-Match` and `If-None-Match`: both are read alike, and what is taken,
-/// written as RFC 9110 has it, reads as the same.
-///
-/// # Panics
-/// Where that does not hold.
-pub fn entity_tags(data: &[u8]) {
-    for numbers in [BareNumbers::Accepted, BareNumbers::Refused] {
-        let lines: Vec<&[u8]> = data.split(|byte| *byte == b'\n').collect();
-        let Some(found) = read(&lines, numbers) else { return };
-        let again = condition(&found).map(|text| read(&[text.as_bytes()], BareNumbers::Refused));
-        if let Some(again) = again {
-            assert_eq!(again.as_ref(), Some(&found), "written and read again");
-        }
-    }
-}
-
-/// `None` where a line is no header's, or the field is refused.
-fn read(lines: &[&[u8]], numbers: BareNumbers) -> Option<Preconditions> {
-    let mut headers = HeaderMap::new();
-    for line in lines {
-        let value = HeaderValue::from_bytes(line).ok()?;
-        headers.append(IF_MATCH, value.clone());
-        headers.append(IF_NONE_MATCH, value);
-    }
-    let found = preconditions(&headers, numbers).ok()?;
-    assert_eq!(found.if_match, found.if_none_match, "both fields have one grammar");
-    assert!(found.if_match.is_some(), "a field that is there is never left out");
-    Some(found)
-}
-
-/// The field's value, as RFC 9110 writes it.
-fn condition(preconditions: &Preconditions) -> Option<String> {
-    let tag = |tag: &WireTag| format!("{}\"{}\"", if tag.weak { "W/" } else { "" }, tag.opaque);
-    match preconditions.if_match.as_ref()? {
-        TagCondition::Any => Some("*".into()),
-        TagCondition::Tags(tags) => {
-            assert!(!tags.is_empty(), "a list that is taken has a tag");
-            Some(tags.iter().map(tag).collect::<Vec<_>>().join(", "))
-        }
-    }
-}
+pub use entity_tags::entity_tags;
+pub use headers::headers;
+pub use json::json;
+pub use paths::paths;
+pub use tokens::tokens;
 
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::entity_tags;
-
-    /// What is committed for the target: seeds written by hand, and inputs that once found
-    /// something.
-    #[test]
-    fn the_target_passes_its_seeds() {
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds/entity_tags");
+    /// What is committed for a target: seeds written by hand, and inputs that once found something.
+    fn passes_its_seeds(name: &str, target: fn(&[u8])) {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds").join(name);
         let seeds: Vec<_> = fs::read_dir(directory).expect("the seeds").collect();
-        assert!(!seeds.is_empty(), "there are seeds");
+        assert!(!seeds.is_empty(), "there are seeds for {name}");
         for seed in seeds {
-            entity_tags(&fs::read(seed.expect("an entry").path()).expect("a seed"));
+            target(&fs::read(seed.expect("an entry").path()).expect("a seed"));
         }
+    }
+
+    #[test]
+    fn the_targets_pass_their_seeds() {
+        passes_its_seeds("entity_tags", super::entity_tags);
+        passes_its_seeds("headers", super::headers);
+        passes_its_seeds("json", super::json);
+        passes_its_seeds("paths", super::paths);
+        passes_its_seeds("tokens", super::tokens);
     }
 }

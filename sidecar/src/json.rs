@@ -39,6 +39,23 @@ pub(crate) enum InvalidJson {
 /// # Errors
 /// [`InvalidJson`] says where and what.
 pub(crate) fn compact(input: &Bytes) -> Result<Bytes, InvalidJson> {
+    let mut walk = walk(input, Some(Vec::new()))?;
+    if walk.out.as_ref().is_none_or(Vec::is_empty) {
+        return Ok(input.slice(walk.kept..walk.text.len()));
+    }
+    walk.keep();
+    Ok(walk.out.unwrap_or_default().into())
+}
+
+/// Checks that a text is one JSON value, of a text that stays as it is.
+///
+/// # Errors
+/// [`InvalidJson`] says where and what.
+pub(crate) fn check(input: &[u8]) -> Result<(), InvalidJson> {
+    walk(input, None).map(drop)
+}
+
+fn walk(input: &[u8], out: Option<Vec<u8>>) -> Result<Walk<'_>, InvalidJson> {
     if let Err(e) = std::str::from_utf8(input) {
         return Err(InvalidJson::Encoding { at: e.valid_up_to() });
     }
@@ -47,13 +64,9 @@ pub(crate) fn compact(input: &Bytes) -> Result<Bytes, InvalidJson> {
     let end = input.iter().rposition(|b| !is_space(b)).map_or(0, |last| last + 1);
     let start = input.iter().position(|b| !is_space(b)).unwrap_or(end);
     let text = input.get(..end).unwrap_or_default();
-    let mut walk = Walk { text, at: start, kept: start, out: Vec::new() };
+    let mut walk = Walk { text, at: start, kept: start, out };
     walk.document()?;
-    if walk.out.is_empty() {
-        return Ok(input.slice(start..end));
-    }
-    walk.keep();
-    Ok(walk.out.into())
+    Ok(walk)
 }
 
 /// The open arrays and objects, one bit each: set for an object.
@@ -88,8 +101,8 @@ struct Walk<'a> {
     at: usize,
     /// Start of what was read but not yet copied.
     kept: usize,
-    /// What was copied; empty as long as no gap was met.
-    out: Vec<u8>,
+    /// What was copied; empty as long as no gap was met, `None` where nobody wants it.
+    out: Option<Vec<u8>>,
 }
 
 impl Walk<'_> {
@@ -287,7 +300,9 @@ impl Walk<'_> {
     /// Copies what was read since the last gap.
     fn keep(&mut self) {
         let span = self.text.get(self.kept..self.at).unwrap_or_default();
-        self.out.extend_from_slice(span);
+        if let Some(out) = &mut self.out {
+            out.extend_from_slice(span);
+        }
         self.kept = self.at;
     }
 

@@ -48,7 +48,7 @@ pub async fn replace(
 ) -> Result<Replaced> {
     let invalid = |e| StoreError::Io(io::Error::new(io::ErrorKind::InvalidInput, e));
     let set = NewSet::new(revision, files).map_err(invalid)?;
-    match replace_if(store, None, (repository, branch), set, Preconditions::none()).await {
+    match replace_if(store, None, (repository, branch), set, Preconditions::none(), None).await {
         Ok(replaced) => Ok(Replaced { changed: replaced.changed, tag: replaced.set.tag().clone() }),
         Err(ReplaceError::Store(e)) => Err(e),
         Err(ReplaceError::PreconditionFailed { current }) => {

@@ -5,10 +5,11 @@ mod origins;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
-use stowage_config::{Anonymous, Backend, Contract, Limits, SidecarConfig, Token};
+use http::Uri;
+use stowage_config::{Auth, Backend, Contract, Limits, SidecarConfig, Token, Tracing};
 use stowage_store::{Name, NameKind};
 
-use crate::auth::Credentials;
+use crate::auth::{Credentials, JwtRules, NamespaceRules};
 pub(crate) use origins::{AllowedOrigins, OriginRule};
 
 /// Whether a server without any credentials may start.
@@ -37,6 +38,8 @@ pub struct Settings {
     pub(crate) require_precondition: bool,
     /// Where `/_debug/storage-info` says the data stands; `None` where it does not answer.
     pub(crate) debug_path: Option<PathBuf>,
+    /// Where traces go; what holds at the start.
+    pub(crate) tracing: Option<Tracing>,
     quotas: HashMap<String, Quota>,
 }
 
@@ -49,34 +52,57 @@ pub(crate) struct Quota {
     pub(crate) max_keys: Option<u64>,
 }
 
+/// What stands in the files that a configuration names.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secrets {
+    /// The tokens, by name.
+    pub tokens: Vec<(String, Token)>,
+    /// The JWK Set or the secret that JWTs are checked with, where it is in a file.
+    pub jwt_keys: Option<Vec<u8>>,
+}
+
+impl From<Vec<(String, Token)>> for Secrets {
+    fn from(tokens: Vec<(String, Token)>) -> Self {
+        Self { tokens, jwt_keys: None }
+    }
+}
+
 /// Why a configuration cannot be served; the process exits with 64.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidSettings(pub String);
 
 impl Settings {
-    /// Checks a configuration and the tokens (name and token) that go with it.
+    /// Checks a configuration and the secrets that go with it.
     ///
     /// # Errors
     /// [`InvalidSettings`] says which field is wrong and what to write there.
     pub fn new(
         config: &SidecarConfig,
-        tokens: Vec<(String, Token)>,
+        secrets: impl Into<Secrets>,
         no_auth: NoAuth,
     ) -> Result<Self, InvalidSettings> {
+        let secrets = secrets.into();
         check_ports(config)?;
+        check_tracing(config)?;
         let Backend::Volume(volume) = &config.backend;
         Ok(Self {
             limits: config.limits.clone(),
             store: config.store.clone(),
             contracts: checked_contracts(&config.contracts)?,
-            credentials: checked_credentials(config.auth.anonymous, tokens, no_auth)?,
+            credentials: checked_credentials(&config.auth, secrets, no_auth)?,
             origins: AllowedOrigins::parse(&config.cors.allowed_origins)
                 .map_err(|e| InvalidSettings(e.to_string()))?,
             require_precondition: config.run_store.require_precondition,
             debug_path: config.debug.then(|| volume.path.clone()),
+            tracing: config.tracing.clone(),
             quotas: checked_quotas(config)?,
         })
+    }
+
+    /// Where the keys of JWTs are fetched, if they are.
+    pub(crate) fn jwks_url(&self) -> Option<&Uri> {
+        self.credentials.jwt()?.url()
     }
 
     /// What a namespace may hold: its own quota, and never more than the limit for all.
@@ -106,6 +132,16 @@ fn check_ports(config: &SidecarConfig) -> Result<(), InvalidSettings> {
     Ok(())
 }
 
+fn check_tracing(config: &SidecarConfig) -> Result<(), InvalidSettings> {
+    match &config.tracing {
+        Some(Tracing { otlp }) if otlp.ca_file.is_some() && !otlp.endpoint.is_https() => refuse(
+            "tracing.otlp.caFile: it is for a collector behind TLS; write https:// in the \
+             endpoint, or take it out",
+        ),
+        _ => Ok(()),
+    }
+}
+
 fn checked_contracts(contracts: &[Contract]) -> Result<Vec<Contract>, InvalidSettings> {
     if contracts.is_empty() {
         return refuse(
@@ -125,16 +161,29 @@ fn checked_contracts(contracts: &[Contract]) -> Result<Vec<Contract>, InvalidSet
 }
 
 fn checked_credentials(
-    anonymous: Anonymous,
-    tokens: Vec<(String, Token)>,
+    auth: &Auth,
+    secrets: Secrets,
     no_auth: NoAuth,
 ) -> Result<Credentials, InvalidSettings> {
-    if tokens.is_empty() {
+    let Secrets { tokens, jwt_keys } = secrets;
+    let jwt = match &auth.jwt {
+        None => None,
+        Some(jwt) => Some(
+            JwtRules::new(jwt, jwt_keys.as_deref()).map_err(|e| InvalidSettings(e.to_string()))?,
+        ),
+    };
+    let namespaces = match &auth.namespace_tokens {
+        None => None,
+        Some(tokens) => {
+            Some(NamespaceRules::new(tokens).map_err(|e| InvalidSettings(e.to_string()))?)
+        }
+    };
+    if tokens.is_empty() && jwt.is_none() && namespaces.is_none() {
         return match no_auth {
             NoAuth::Insecure => Ok(Credentials::Everyone),
             NoAuth::Refuse => refuse(
                 "auth: there is no token, so nobody could write; put at least one token into \
-                 auth.tokensDir, or start with --insecure-no-auth to let everyone read and write \
+                 auth.tokensDir, set auth.jwt, or start with --insecure-no-auth to let everyone read and write \
                  everything",
             ),
         };
@@ -145,7 +194,7 @@ fn checked_credentials(
              value of its own"
         ));
     }
-    Ok(Credentials::tokens(tokens, anonymous))
+    Ok(Credentials::tokens(tokens, namespaces, jwt, auth.anonymous))
 }
 
 fn checked_quotas(config: &SidecarConfig) -> Result<HashMap<String, Quota>, InvalidSettings> {
@@ -203,6 +252,11 @@ mod tests {
                 "listen: 127.0.0.1:9000\nmanagementListen: 127.0.0.1:9000",
                 one(),
                 &["managementListen:"],
+            ),
+            (
+                "tracing: {otlp: {endpoint: 'http://c', caFile: /ca.crt}}",
+                one(),
+                &["tracing.otlp.caFile", "https://"],
             ),
             ("namespaces: [{name: a/b}]", one(), &["namespaces[0].name"]),
             ("namespaces: [{name: a}, {name: a}]", one(), &["namespaces[1].name", "twice"]),

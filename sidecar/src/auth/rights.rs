@@ -1,8 +1,10 @@
 //! Whether an identity may do what a request demands: one pure function.
 
+use std::time::Duration;
+
 use stowage_config::{Access, Anonymous, Contract};
 
-use super::Identity;
+use super::{Identity, InvalidJwt};
 
 /// What a request wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +40,29 @@ pub(crate) struct Demand<'a> {
 pub(crate) enum Refusal {
     /// Credentials are needed: 401.
     Unauthenticated,
+    /// The credentials are no good: 401; why, where they are a JWT.
+    Invalid(Option<InvalidJwt>),
+    /// Whether the credentials are good cannot be told yet: 503.
+    Unverified,
+    /// The credentials were not looked at, and are not for so long: 429.
+    HeldOff(Duration),
     /// The credentials are good, but not for this: 403.
     Forbidden,
+}
+
+/// Refuses whose credentials tell nobody, whatever they want to do.
+///
+/// # Errors
+/// [`Refusal::Invalid`], [`Refusal::Unverified`], [`Refusal::HeldOff`].
+pub(crate) fn known(identity: &Identity) -> Result<(), Refusal> {
+    match identity {
+        Identity::Invalid(reason) => Err(Refusal::Invalid(*reason)),
+        Identity::Unverified => Err(Refusal::Unverified),
+        Identity::HeldOff(wait) => Err(Refusal::HeldOff(*wait)),
+        Identity::Everyone | Identity::Anonymous(_) | Identity::Token(_) | Identity::Jwt(..) => {
+            Ok(())
+        }
+    }
 }
 
 /// Decides whether an identity may do what is demanded.
@@ -47,14 +70,14 @@ pub(crate) enum Refusal {
 /// # Errors
 /// [`Refusal`] where it may not.
 pub(crate) fn authorize(identity: &Identity, demand: Demand<'_>) -> Result<(), Refusal> {
-    let token = match identity {
-        Identity::Everyone => return Ok(()),
-        Identity::Invalid => return Err(Refusal::Unauthenticated),
-        Identity::Anonymous(Anonymous::Read) if demand.right == Right::Read => return Ok(()),
-        Identity::Anonymous(_) => return Err(Refusal::Unauthenticated),
-        Identity::Token(token) => token,
+    known(identity)?;
+    let Some(grant) = identity.grant() else {
+        return match identity {
+            Identity::Everyone => Ok(()),
+            Identity::Anonymous(Anonymous::Read) if demand.right == Right::Read => Ok(()),
+            _ => Err(Refusal::Unauthenticated),
+        };
     };
-    let grant = token.grant();
     let contract = grant.contracts.as_ref().is_none_or(|all| all.contains(&demand.contract));
     let namespace = match (demand.scope, &grant.namespaces) {
         (Scope::Listing, _) | (_, None) => true,
@@ -69,12 +92,12 @@ mod tests {
     use stowage_config::{Token, TokenGrant};
 
     use super::*;
-    use crate::auth::Credentials;
+    use crate::auth::{Credentials, RemoteKeys};
 
     fn holder(grant: TokenGrant) -> Identity {
         let token = Token { value: "t-0123456789abcdef".into(), grant };
-        Credentials::tokens(vec![("t".into(), token)], Anonymous::None)
-            .identify(Some(b"Bearer t-0123456789abcdef"))
+        Credentials::tokens(vec![("t".into(), token)], None, None, Anonymous::None)
+            .identify(Some(b"Bearer t-0123456789abcdef"), &RemoteKeys::new())
     }
 
     #[test]
@@ -105,7 +128,8 @@ mod tests {
             (nobody(), kv, cart, Right::Read, unknown),
             (anyone(), kv, cart, Right::Read, Ok(())),
             (anyone(), kv, cart, Right::Write, unknown),
-            (Identity::Invalid, kv, cart, Right::Read, unknown),
+            (Identity::Invalid(None), kv, cart, Right::Read, Err(Refusal::Invalid(None))),
+            (Identity::Unverified, kv, cart, Right::Read, Err(Refusal::Unverified)),
             (Identity::Everyone, kv, cart, Right::Write, Ok(())),
         ];
         for (identity, contract, scope, right, expected) in table {

@@ -86,6 +86,8 @@ pub enum Command {
     Verify(VerifyOptions),
     /// Cut the journal of a directory where it does not check out; what stood behind is lost
     Repair(RepairOptions),
+    /// Print the description of the HTTP contracts (OpenAPI 3.1, JSON)
+    Openapi,
     /// Print the version
     Version,
 }

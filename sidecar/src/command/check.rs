@@ -4,19 +4,20 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use stowage_config::{SidecarConfig, Token};
+use stowage_config::SidecarConfig;
 
 use super::arguments::CheckOptions;
 use super::failure::Failure;
-use super::tokens;
-use crate::settings::{NoAuth, Settings};
+use super::{keys, tokens};
+use crate::settings::{NoAuth, Secrets, Settings};
 
 /// Reads and checks the configuration.
 ///
 /// # Errors
 /// [`Failure::Configuration`] says which field is wrong.
 pub(super) fn run(options: &CheckOptions) -> Result<ExitCode, Failure> {
-    let loaded = load(&options.config, no_auth(options.insecure_no_auth))?;
+    let loaded = load(&options.config)?;
+    loaded.settings(no_auth(options.insecure_no_auth))?;
     // A reader that has gone does not want to know.
     let _ =
         writeln!(std::io::stdout(), "the configuration of store {} is valid", loaded.config.store);
@@ -24,29 +25,41 @@ pub(super) fn run(options: &CheckOptions) -> Result<ExitCode, Failure> {
 }
 
 /// A configuration with everything that it refers to.
+#[derive(PartialEq)]
 pub(super) struct Loaded {
     /// What the file says.
     pub(super) config: SidecarConfig,
-    /// The tokens that stood in its directory.
-    pub(super) tokens: Vec<(String, Token)>,
-    /// What both make.
-    pub(super) settings: Settings,
+    /// What stood in the files that it names.
+    secrets: Secrets,
 }
 
-/// Reads a configuration file and its tokens, and checks them together.
+impl Loaded {
+    /// Checks both together.
+    ///
+    /// # Errors
+    /// [`Failure::Configuration`] says which field is wrong.
+    pub(super) fn settings(&self, no_auth: NoAuth) -> Result<Settings, Failure> {
+        Settings::new(&self.config, self.secrets.clone(), no_auth)
+            .map_err(|e| Failure::Configuration(e.to_string()))
+    }
+}
+
+/// Reads a configuration file and the files that it names.
 ///
 /// # Errors
 /// [`Failure::Configuration`] says which field is wrong.
-pub(super) fn load(file: &Path, no_auth: NoAuth) -> Result<Loaded, Failure> {
+pub(super) fn load(file: &Path) -> Result<Loaded, Failure> {
     let config: SidecarConfig =
         stowage_config::load(file).map_err(|e| Failure::Configuration(e.to_string()))?;
     let tokens = match &config.auth.tokens_dir {
         Some(dir) => tokens::read(dir).map_err(|e| Failure::Configuration(e.to_string()))?,
         None => Vec::new(),
     };
-    let settings = Settings::new(&config, tokens.clone(), no_auth)
-        .map_err(|e| Failure::Configuration(e.to_string()))?;
-    Ok(Loaded { config, tokens, settings })
+    let jwt_keys = match &config.auth.jwt {
+        Some(jwt) => keys::read(&jwt.keys).map_err(|e| Failure::Configuration(e.to_string()))?,
+        None => None,
+    };
+    Ok(Loaded { config, secrets: Secrets { tokens, jwt_keys } })
 }
 
 /// What the flag says.

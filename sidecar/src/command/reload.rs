@@ -31,25 +31,28 @@ pub(super) async fn reload(
     let mut seen = None;
     loop {
         ticks.tick().await;
-        let now = look(&file, no_auth).await;
-        if same(&now, &held) {
+        let now = look(&file).await;
+        if now == held {
             seen = None;
             continue;
         }
-        if !seen.as_ref().is_some_and(|before| same(before, &now)) {
+        if seen.as_ref() != Some(&now) {
             seen = Some(now);
             continue;
         }
         seen = None;
-        match &now {
-            Ok(loaded) => {
+        let checked = now.as_ref().map_err(Clone::clone).and_then(|loaded| {
+            Ok((loaded, loaded.settings(no_auth).map_err(|failure| failure.to_string())?))
+        });
+        match checked {
+            Ok((loaded, changed)) => {
                 if loaded.config.fixed() != fixed {
                     tracing::warn!(
-                        "store, listen, managementListen, backend or shutdownGrace has changed; \
-                         that takes effect at the next start"
+                        "store, listen, managementListen, backend, history, shutdownGrace, tracing or \
+                         limits.maxConnections has changed; that takes effect at the next start"
                     );
                 }
-                settings.send_replace(Arc::new(loaded.settings.clone()));
+                settings.send_replace(Arc::new(changed));
                 tracing::info!("the configuration or the tokens have changed and hold from now on");
             }
             Err(reason) => tracing::error!(
@@ -63,19 +66,10 @@ pub(super) async fn reload(
 
 type Look = Result<Loaded, String>;
 
-async fn look(file: &Path, no_auth: NoAuth) -> Look {
+async fn look(file: &Path) -> Look {
     let file = file.to_owned();
-    tokio::task::spawn_blocking(move || check::load(&file, no_auth))
+    tokio::task::spawn_blocking(move || check::load(&file))
         .await
         .map_err(|e| e.to_string())?
         .map_err(|failure: Failure| failure.to_string())
-}
-
-/// The settings follow from the rest, so they need no look.
-fn same(a: &Look, b: &Look) -> bool {
-    match (a, b) {
-        (Ok(a), Ok(b)) => a.config == b.config && a.tokens == b.tokens,
-        (Err(a), Err(b)) => a == b,
-        _ => false,
-    }
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use serde::Serialize;
-use stowage_config::{Backend, SidecarConfig};
+use stowage_config::{Backend, SidecarConfig, Tracing};
 use stowage_store::VolumeStore;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,9 +20,10 @@ use super::failure::Failure;
 use super::reload::reload;
 use super::{check, logs};
 use crate::backend::volume_options;
-use crate::server::{Listeners, serve};
-use crate::settings::NoAuth;
+use crate::server::{Listeners, listen, serve};
+use crate::settings::Settings;
 use crate::snapshot::Socket;
+use crate::telemetry::from_environment;
 
 /// What the ready file says.
 #[derive(Serialize)]
@@ -38,25 +39,34 @@ struct Ready {
 /// the directory or the store stands in the way.
 pub(super) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let no_auth = check::no_auth(options.insecure_no_auth);
-    let loaded = check::load(&options.config, no_auth)?;
+    let loaded = check::load(&options.config)?;
+    let mut settings = loaded.settings(no_auth)?;
     let _logs = logs::start(options.log_format);
+    if settings.tracing.is_none() {
+        let otlp = from_environment(
+            |name| std::env::var(name).ok(),
+            |warning| tracing::warn!(warning, "the environment names a collector"),
+        );
+        settings.tracing = otlp.map(|otlp| Tracing { otlp });
+    }
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|e| Failure::Environment(format!("the runtime could not be started: {e}")))?;
-    runtime.block_on(run_loaded(options, loaded, no_auth))
+    runtime.block_on(run_loaded(options, loaded, settings))
 }
 
 async fn run_loaded(
     options: &ServeOptions,
     loaded: Loaded,
-    no_auth: NoAuth,
+    settings: Settings,
 ) -> Result<ExitCode, Failure> {
+    let no_auth = check::no_auth(options.insecure_no_auth);
     let config = loaded.config.clone();
     // Taken before the ports are, so that a signal during the start is not lost.
     let shutdown = CancellationToken::new();
     cancel_on_signals(&shutdown)?;
     let listeners = Listeners {
-        main: bind("listen", config.listen).await?,
-        management: bind("managementListen", config.management_listen).await?,
+        main: bind("listen", config.listen)?,
+        management: bind("managementListen", config.management_listen)?,
     };
     let store = open(&config).await?;
     let Backend::Volume(volume) = &config.backend;
@@ -69,7 +79,7 @@ async fn run_loaded(
     let urls = urls(&listeners)?;
     let grace = config.shutdown_grace.duration();
     let name = config.store.clone();
-    let (sender, settings) = watch::channel(Arc::new(loaded.settings.clone()));
+    let (sender, settings) = watch::channel(Arc::new(settings));
     let reload = tokio::spawn(reload(options.config.clone(), loaded, no_auth, sender));
 
     tracing::info!(store = name, url = urls.url, management = urls.management, "serving");
@@ -105,8 +115,8 @@ fn cancel_on_signals(shutdown: &CancellationToken) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn bind(field: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|e| {
+fn bind(field: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
+    listen(address).map_err(|e| {
         let advice = match e.kind() {
             io::ErrorKind::AddrInUse => {
                 "the port is in use; stop what holds it, or choose another one"
@@ -122,8 +132,7 @@ async fn bind(field: &str, address: SocketAddr) -> Result<TcpListener, Failure> 
 }
 
 async fn open(config: &SidecarConfig) -> Result<Arc<VolumeStore>, Failure> {
-    let Backend::Volume(volume) = &config.backend;
-    let (path, options) = (volume.path.clone(), volume_options(volume));
+    let (path, options) = volume_options(config);
     let opened = tokio::task::spawn_blocking(move || VolumeStore::open(&path, &options));
     match opened.await {
         Ok(Ok(store)) => Ok(Arc::new(store)),

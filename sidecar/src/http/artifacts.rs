@@ -1,33 +1,33 @@
 //! Artifacts: versioned archives of a site (contract 5).
 
-mod dates;
-mod digest;
+pub(crate) mod dates;
 mod download;
 mod hasher;
-mod range;
+pub(crate) mod range;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use data_encoding::HEXLOWER;
 use http::header::ETAG;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use stowage_config::Contract;
 use stowage_store::{ArchiveInfo, ArchiveKey, Name, NameKind, Preconditions, Upload, Verdict};
 use tokio::sync::SemaphorePermit;
 
 use self::dates::LastModified;
-use self::digest::Hashing;
 use self::hasher::Hasher;
 use super::app::App;
 use super::body::Pieces;
 use super::caller::Caller;
 use super::conditional::{BareNumbers, preconditions};
+use super::digest::Hashing;
 use super::problem::Problem;
 use super::{document, media, target};
 use crate::auth::{Right, Scope};
@@ -36,8 +36,8 @@ use crate::auth::{Right, Scope};
 const TURN_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// What a PUT is answered with.
-#[derive(Serialize)]
-struct Stored<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct StoredArtifact<'a> {
     status: &'static str,
     site_id: &'a str,
     build_id: &'a str,
@@ -48,7 +48,7 @@ struct Stored<'a> {
 
 /// `PUT`: 201, whether the build is new or replaced, as the source system has it.
 pub(crate) async fn put(
-    State(app): State<Arc<App>>,
+    app: Arc<App>,
     caller: Caller,
     uri: Uri,
     headers: HeaderMap,
@@ -67,14 +67,14 @@ pub(crate) async fn put(
     let (size_bytes, sha256) = receive(pieces, &mut *upload, hashing).await?;
     let put = upload.publish(preconditions).await?;
     let (site_id, build_id) = (site.as_str(), build.as_str());
-    let stored = Stored { status: "success", site_id, build_id, size_bytes, sha256 };
+    let stored = StoredArtifact { status: "success", site_id, build_id, size_bytes, sha256 };
     let response = (StatusCode::CREATED, Json(stored)).into_response();
     Ok(document::with_header(response, ETAG, &put.tag.to_string()))
 }
 
 /// `GET` and `HEAD`: the archive or a part of it, 304, 404 where there is none.
 pub(crate) async fn get(
-    State(app): State<Arc<App>>,
+    app: Arc<App>,
     caller: Caller,
     method: Method,
     uri: Uri,
@@ -100,7 +100,7 @@ pub(crate) async fn get(
 
 /// `DELETE`: 204, or 404 where nothing stands there. The build's log stays.
 pub(crate) async fn delete(
-    State(app): State<Arc<App>>,
+    app: Arc<App>,
     caller: Caller,
     uri: Uri,
     headers: HeaderMap,
@@ -191,7 +191,8 @@ async fn receive(
         hasher.update(piece.clone()).await?;
         upload.write(piece).await?;
     }
-    Ok((pieces.received_bytes(), hasher.verify(pieces.trailers()).await?))
+    let sha256 = hasher.verify(pieces.trailers()).await?;
+    Ok((pieces.received_bytes(), HEXLOWER.encode(&sha256)))
 }
 
 fn last_modified(info: &ArchiveInfo) -> Option<LastModified> {

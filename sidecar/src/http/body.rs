@@ -12,11 +12,16 @@ use http::{HeaderMap, StatusCode};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use stowage_config::ByteSize;
+use tokio::time::Instant;
 
+use super::digest::Hashing;
 use super::problem::Problem;
 
 /// How long a body may stall between two pieces.
 const IDLE_MAX: Duration = Duration::from_secs(30);
+/// A body that comes steadily may take longer than that, a second for each of these: who sends a byte
+/// a second would otherwise hold a request for good.
+const PACE_BYTES: u64 = 1 << 10;
 /// How much of a refused body is still read, so that the client gets to read the answer: as much
 /// as an archive has by default. The time is what bounds it for most.
 const DRAIN_BYTES_MAX: u64 = 2 << 30;
@@ -26,16 +31,24 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 /// Reads a whole body.
 ///
 /// # Errors
-/// As [`Pieces::of`] and [`Pieces::next`].
+/// As [`Pieces::of`] and [`Pieces::next`]; 400 where it is not the one that the client sent a digest
+/// of.
 pub(crate) async fn read(
     body: Body,
     headers: &HeaderMap,
     limit: &ByteSize,
 ) -> Result<Bytes, Problem> {
+    let mut hashing = Hashing::wanted(headers)?;
     let mut pieces = Pieces::of(body, headers, limit)?;
     let mut whole = BytesMut::new();
     while let Some(piece) = pieces.next().await? {
+        if let Some(hashing) = &mut hashing {
+            hashing.update(&piece);
+        }
         whole.extend_from_slice(&piece);
+    }
+    if let Some(hashing) = hashing {
+        hashing.verify(pieces.trailers())?;
     }
     Ok(whole.freeze())
 }
@@ -47,6 +60,8 @@ pub(crate) struct Pieces {
     received_bytes: u64,
     trailers: HeaderMap,
     idle_max: Duration,
+    /// When the first piece was asked for.
+    begun: Option<Instant>,
 }
 
 impl Pieces {
@@ -62,7 +77,7 @@ impl Pieces {
             return Err(Problem::payload_too_large(limit_bytes));
         }
         let trailers = HeaderMap::new();
-        Ok(Self { body, limit_bytes, received_bytes: 0, trailers, idle_max: IDLE_MAX })
+        Ok(Self { body, limit_bytes, received_bytes: 0, trailers, idle_max: IDLE_MAX, begun: None })
     }
 
     /// The next piece; `None` at the end.
@@ -71,7 +86,11 @@ impl Pieces {
     /// 413 above the limit; 408 where the body stalls; 400 where it breaks off.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         loop {
-            let frame = match tokio::time::timeout(self.idle_max, self.body.frame()).await {
+            let begun = *self.begun.get_or_insert_with(Instant::now);
+            let late =
+                begun + self.idle_max + Duration::from_secs(self.received_bytes / PACE_BYTES);
+            let deadline = late.min(Instant::now() + self.idle_max);
+            let frame = match tokio::time::timeout_at(deadline, self.body.frame()).await {
                 Err(_) => return Err(stalled(self.idle_max)),
                 Ok(None) => return Ok(None),
                 Ok(Some(Err(_))) => {
@@ -112,7 +131,10 @@ fn stalled(idle: Duration) -> Problem {
     Problem::new(
         StatusCode::REQUEST_TIMEOUT,
         "request_timeout",
-        format!("nothing of the body came for {} seconds; send it again", idle.as_secs()),
+        format!(
+            "the body came too slowly, or nothing of it for {} seconds; send it again",
+            idle.as_secs()
+        ),
     )
     .with_header(http::header::CONNECTION, http::HeaderValue::from_static("close"))
 }
@@ -210,6 +232,35 @@ mod tests {
         let response = problem.into_response();
         assert_eq!(response.status(), 408);
         assert_eq!(response.headers()["connection"], "close");
+    }
+
+    /// How long a body may take that comes in such pieces, a second apart; `None` where all of it comes.
+    async fn cut_after(piece: usize, count: usize) -> Option<Duration> {
+        let pieces = stream::iter(0..count).then(move |_| async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok::<_, axum::Error>(Frame::data(Bytes::from(vec![b'1'; piece])))
+        });
+        let body = Body::new(StreamBody::new(Box::pin(pieces)));
+        let limit = ByteSize::from_bytes(1 << 30);
+        let mut pieces = Pieces::of(body, &HeaderMap::new(), &limit).unwrap();
+        let begun = Instant::now();
+        loop {
+            match pieces.next().await {
+                Ok(Some(_)) => {}
+                Ok(None) => return None,
+                Err(problem) => {
+                    assert_eq!(problem.status(), 408);
+                    return Some(begun.elapsed());
+                }
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_is_408_and_one_that_comes_slowly_is_read() {
+        let trickle = cut_after(1, 10_000).await.expect("a byte a second is too slow");
+        assert!(trickle <= IDLE_MAX + Duration::from_secs(1), "{trickle:?}");
+        assert_eq!(cut_after(2 << 10, 600).await, None, "2 KiB a second for ten minutes");
     }
 
     #[tokio::test]

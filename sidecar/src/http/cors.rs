@@ -13,6 +13,9 @@ const ALLOWED_HEADERS: &str = "Authorization, If-Match, If-None-Match, Content-T
                                X-Thesara-App-Id, X-Thesara-Scope, X-Thesara-Room-Token";
 const EXPOSED_HEADERS: HeaderValue =
     HeaderValue::from_static("ETag, X-Storage-Backend, Location, Retry-After");
+/// What only some answers have, and a page cannot do without where it is; in the spelling of HTTP/2.
+const EXPOSED_WHERE_SENT: [&str; 4] =
+    ["link", "x-stowage-continue", "x-stowage-revision", "preference-applied"];
 /// How long a browser may remember a preflight, in seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 /// The most bytes of further header names that a preflight is granted.
@@ -49,7 +52,7 @@ impl Origin {
     /// Adds what the browser needs to an answer. A preflight is allowed the methods that the
     /// answer allows.
     pub(crate) fn decorate(&self, answer: &mut HeaderMap) {
-        answer.append(VARY, HeaderValue::from_static("Origin"));
+        answer.append(VARY, HeaderValue::from_static("Origin, Accept-Encoding"));
         let Some((origin, rule)) = &self.allowed else { return };
         answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         if *rule == OriginRule::Named {
@@ -57,6 +60,11 @@ impl Origin {
         }
         let Some(requested) = &self.preflight else {
             answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
+            for name in EXPOSED_WHERE_SENT {
+                if answer.contains_key(name) {
+                    answer.append(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(name));
+                }
+            }
             return;
         };
         answer.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE);

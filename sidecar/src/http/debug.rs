@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use stowage_config::Anonymous;
 
@@ -14,28 +14,30 @@ use super::caller::Caller;
 use super::problem::Problem;
 use crate::auth::{Identity, Refusal};
 
-#[derive(Serialize)]
+/// Where the data stands.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct StorageInfo {
+pub(crate) struct StorageInfo {
+    /// As `X-Storage-Backend` says it.
     backend: &'static str,
+    /// The directory of the KV namespaces.
     kv_path: String,
     /// The bucket of an object store; none here.
     bucket: Option<String>,
 }
 
 /// Answers with the backend's kind and place.
-pub(crate) async fn storage_info(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-) -> Result<Response, Problem> {
+pub(crate) async fn storage_info(app: Arc<App>, caller: Caller) -> Result<Response, Problem> {
     let Some(path) = &caller.settings.debug_path else { return Err(Problem::no_such_path()) };
-    match &caller.identity {
-        Identity::Everyone | Identity::Anonymous(Anonymous::Read) => {}
-        Identity::Token(token) if token.grant().namespaces.is_none() => {}
-        Identity::Token(_) => return Err(Refusal::Forbidden.into()),
-        Identity::Anonymous(Anonymous::None) | Identity::Invalid => {
+    caller.known()?;
+    match (caller.identity.grant(), &caller.identity) {
+        (Some(grant), _) if grant.namespaces.is_some() || grant.contracts.is_some() => {
+            return Err(Refusal::Forbidden.into());
+        }
+        (None, Identity::Anonymous(Anonymous::None)) => {
             return Err(Refusal::Unauthenticated.into());
         }
+        _ => {}
     }
     let info = StorageInfo {
         backend: app.store.kind().as_str(),

@@ -80,6 +80,13 @@ pub(crate) fn tagged(status: StatusCode, tag: &EntityTag, body: Body) -> Respons
     response
 }
 
+/// An answer whose bytes nobody knows yet, and so without a tag.
+pub(crate) fn untagged(body: Body) -> Response {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CACHE_CONTROL, DOCUMENT_CACHING);
+    response
+}
+
 fn quoted(tag: &EntityTag) -> Option<HeaderValue> {
     let text = [b"\"", tag.opaque().as_bytes(), b"\""].concat();
     HeaderValue::from_maybe_shared(Bytes::from(text)).ok()

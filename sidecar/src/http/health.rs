@@ -6,10 +6,13 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::header::CACHE_CONTROL;
 use jiff::{Timestamp, Unit};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-#[derive(Serialize)]
-struct Health {
+/// What the health check is answered with.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Health {
+    /// `healthy`.
     status: &'static str,
     /// RFC 3339, in UTC.
     time: String,

@@ -3,20 +3,22 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use stowage_config::Contract;
 use stowage_store::{
-    MemberKey, Name, NameKind, NamespaceKey, Operation, Patch, Patched, Preconditions, StoreError,
+    MemberKey, Name, NameKind, Namespace, NamespaceKey, Operation, Patch, Patched, Preconditions,
+    StoreError, Subject, WallClock,
 };
 
 use super::app::App;
 use super::caller::Caller;
 use super::conditional::{BareNumbers, preconditions};
+use super::history::{self, Asked};
 use super::problem::Problem;
-use super::{body, document, media, operations, target};
+use super::watch::{Access, Watched};
+use super::{body, document, media, operations, target, watch};
 use crate::auth::{Right, Scope};
 use crate::json;
 
@@ -29,38 +31,83 @@ const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
 /// `GET`: the object of all keys, or with `key=` one value; both with the namespace's version.
 pub(crate) async fn get(
-    State(app): State<Arc<App>>,
+    app: Arc<App>,
     caller: Caller,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let namespace = authorized(&caller, &uri, &headers, Right::Read)?;
+    let (namespace, key) = authorized(&caller, &uri, &headers, Right::Read)?;
     let member = target::query(&uri, "key")?;
-    let preconditions = preconditions(&headers, BareNumbers::Accepted)?;
-    let key = NamespaceKey::shared(&namespace);
-    let Some(member) = member else {
-        let namespace = app.store.namespace(&key).await?;
-        return document::conditional(&preconditions, &namespace.tag(), || namespace.snapshot());
+    let member = member.as_deref().map(MemberKey::new).transpose();
+    let member = member.map_err(|e| Problem::bad_request("invalid_key", e.to_string()))?;
+    match history::asked(&app, &uri, &headers)? {
+        None => {}
+        Some(Asked::At(at)) => {
+            let preconditions = preconditions(&headers, BareNumbers::Accepted)?;
+            let past = Box::pin(history::namespace(&app, &key, &at)).await?;
+            return answer(&past, member.as_ref(), &preconditions);
+        }
+        Some(Asked::Versions(page)) => {
+            if member.is_some() {
+                let detail = "a history is of the whole namespace: leave key= out";
+                return Err(Problem::bad_request("invalid_query", detail));
+            }
+            let request = (&uri, &headers);
+            return Box::pin(history::namespace_versions(&app, &key, request, &page)).await;
+        }
+    }
+    let watched = || {
+        let access = Access::new(&app, &caller, &headers, Contract::Kv, namespace.as_str());
+        (access, Watched::Namespace(key.clone()))
     };
-    let member =
-        MemberKey::new(&member).map_err(|e| Problem::bad_request("invalid_key", e.to_string()))?;
-    let namespace = app.store.namespace(&key).await?;
+    if media::wants_events(&headers) {
+        if member.is_some() {
+            return Err(Problem::bad_request(
+                "invalid_query",
+                "a stream of events is of the whole namespace: leave key= out",
+            ));
+        }
+        return Box::pin(watch::answer(&app, &headers, watched())).await;
+    }
+    let preconditions = preconditions(&headers, BareNumbers::Accepted)?;
+    let read = || read(&app, &key, member.as_ref(), &preconditions);
+    watch::held(&app, &headers, watched, read).await
+}
+
+async fn read(
+    app: &App,
+    key: &NamespaceKey,
+    member: Option<&MemberKey>,
+    preconditions: &Preconditions,
+) -> Result<Response, Problem> {
+    answer(&*app.store.namespace(key).await?, member, preconditions)
+}
+
+/// A namespace, or one value of it.
+fn answer(
+    namespace: &Namespace,
+    member: Option<&MemberKey>,
+    preconditions: &Preconditions,
+) -> Result<Response, Problem> {
     let tag = namespace.tag();
+    let Some(member) = member else {
+        return document::conditional(preconditions, &tag, || namespace.snapshot());
+    };
     match namespace.get(member.as_str()) {
-        Some(value) => document::conditional(&preconditions, &tag, || value.clone()),
+        Some(value) => document::conditional(preconditions, &tag, || value.clone()),
         None => Err(Problem::not_found("this key is not in the namespace").with_tag(&tag)),
     }
 }
 
 /// `PATCH`: applies operations, all or none. 201 from version 0, else 200.
 pub(crate) async fn patch(
-    State(app): State<Arc<App>>,
+    app: Arc<App>,
     caller: Caller,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let namespace = authorized(&caller, &uri, &headers, Right::Write)?;
+    let place = authorized(&caller, &uri, &headers, Right::Write)?;
     refuse_key(&uri)?;
     let preconditions = required_preconditions(&headers)?;
     require_app_id(&headers)?;
@@ -68,39 +115,45 @@ pub(crate) async fn patch(
         problem.with_header(ACCEPT_PATCH, HeaderValue::from_static("application/json"))
     })?;
     let text = body::read(body, &headers, &caller.settings.limits.max_json_bytes).await?;
-    let operations = operations::parse(&json::compact(&text)?)
+    let operations = operations::parse(&json::compact(&text)?, WallClock::System.now())
         .map_err(|e| Problem::bad_request("invalid_operation", e.to_string()))?;
-    let patched = apply(&app, &caller, &namespace, preconditions, operations).await?;
+    let patch = Patch { preconditions, operations, ..Patch::default() };
+    let patched = apply(&app, &caller, &place, patch).await?;
     let status = if patched.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok(changed(status, &patched, &headers))
 }
 
-/// `DELETE`: removes every key. The version grows by one, as by a PATCH; the answer is a
+/// `DELETE`: removes every key, and the versions before. The version grows by one, as by a PATCH; the answer is a
 /// PATCH's, with 200 even from version 0, because nothing was created.
 pub(crate) async fn delete(
-    State(app): State<Arc<App>>,
+    app: Arc<App>,
     caller: Caller,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let namespace = authorized(&caller, &uri, &headers, Right::Write)?;
+    let place = authorized(&caller, &uri, &headers, Right::Write)?;
     refuse_key(&uri)?;
     let preconditions = required_preconditions(&headers)?;
-    let patched = apply(&app, &caller, &namespace, preconditions, vec![Operation::Clear]).await?;
+    let operations = vec![Operation::Clear];
+    let patch = Patch { preconditions, operations, forgets_history: true, ..Patch::default() };
+    let patched = apply(&app, &caller, &place, patch).await?;
     Ok(changed(StatusCode::OK, &patched, &headers))
 }
 
 async fn apply(
     app: &App,
     caller: &Caller,
-    namespace: &Name,
-    preconditions: Preconditions,
-    operations: Vec<Operation>,
+    (namespace, key): &(Name, NamespaceKey),
+    patch: Patch,
 ) -> Result<Patched, Problem> {
     let quota = caller.settings.quota(namespace);
-    let patch =
-        Patch { preconditions, operations, max_bytes: quota.max_bytes, max_keys: quota.max_keys };
-    app.store.patch(&NamespaceKey::shared(namespace), patch).await.map_err(|error| match error {
+    let patch = Patch {
+        max_bytes: quota.max_bytes,
+        max_keys: quota.max_keys,
+        author: history::author(app, caller),
+        ..patch
+    };
+    app.store.patch(key, patch).await.map_err(|error| match error {
         StoreError::PreconditionFailed { current: Some(tag) } => {
             Problem::precondition_failed(Some(&tag)).with_member("version", &*tag.opaque())
         }
@@ -125,37 +178,55 @@ fn changed(status: StatusCode, patched: &Patched, headers: &HeaderMap) -> Respon
     document::json(status, &tag, Bytes::from(body))
 }
 
-/// The namespace that a request is about, once the caller may touch it.
+/// The namespace that a request is about, and its place, once the caller may touch it.
 fn authorized(
     caller: &Caller,
     uri: &Uri,
     headers: &HeaderMap,
     right: Right,
-) -> Result<Name, Problem> {
+) -> Result<(Name, NamespaceKey), Problem> {
     let namespace = target::query(uri, "ns")?.ok_or_else(|| {
         Problem::bad_request("missing_namespace", "say which namespace: ?ns=<namespace>")
     })?;
     let namespace = Name::parse(NameKind::Namespace, &namespace)
         .map_err(|e| Problem::bad_request("invalid_name", e.to_string()))?;
-    caller.authorize(Contract::Kv, Scope::Namespace(namespace.as_str()), right)?;
-    require_shared_scope(headers)?;
-    Ok(namespace)
+    caller.check(Contract::Kv, Scope::Namespace(namespace.as_str()), right)?;
+    let key = match owner(headers)? {
+        Owner::Everyone => NamespaceKey::shared(&namespace),
+        Owner::User => {
+            let subject = caller.identity.subject().ok_or_else(names_no_user)?;
+            NamespaceKey::of_user(&Subject::new(subject), &namespace)
+        }
+    };
+    if right == Right::Write {
+        caller.may_write(Contract::Kv, key.place());
+    }
+    Ok((namespace, key))
 }
 
-/// A namespace per user needs to know the user, which static tokens do not say.
-fn require_shared_scope(headers: &HeaderMap) -> Result<(), Problem> {
+/// Whose namespace is meant.
+enum Owner {
+    Everyone,
+    User,
+}
+
+fn owner(headers: &HeaderMap) -> Result<Owner, Problem> {
     let mut lines = headers.get_all(X_THESARA_SCOPE).iter().map(HeaderValue::as_bytes);
     match (lines.next(), lines.next()) {
-        (None | Some(b"shared"), None) => Ok(()),
-        (Some(b"user"), None) => Err(Problem::unauthorized(
-            "X-Thesara-Scope: user needs credentials that name a user, and a token of this Store \
-             names none: leave the header out, or send shared",
-        )),
+        (None | Some(b"shared"), None) => Ok(Owner::Everyone),
+        (Some(b"user"), None) => Ok(Owner::User),
         _ => Err(Problem::bad_request(
             "invalid_header",
             "X-Thesara-Scope must be shared or user, or absent",
         )),
     }
+}
+
+fn names_no_user() -> Problem {
+    Problem::unauthorized(
+        "X-Thesara-Scope: user needs credentials that name a user: a JWT with a subject (sub), \
+         which a token of this store is not; or leave the header out, or send shared",
+    )
 }
 
 fn required_preconditions(headers: &HeaderMap) -> Result<Preconditions, Problem> {
@@ -181,6 +252,7 @@ fn require_app_id(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// Someone who names a key does not mean the whole namespace.
 fn refuse_key(uri: &Uri) -> Result<(), Problem> {
+    history::refuse(uri)?;
     match target::query(uri, "key")? {
         None => Ok(()),
         Some(_) => Err(Problem::bad_request(

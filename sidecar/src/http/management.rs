@@ -8,7 +8,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header::CONTENT_TYPE;
+use stowage_store::Capacity;
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
 use super::app::App;
 use super::problem::Problem;
@@ -21,14 +23,22 @@ const CHECK_MAX: Duration = Duration::from_secs(5);
 /// What the last look found: when, and what stood in the way.
 type LastCheck = Mutex<Option<(Instant, Result<(), String>)>>;
 
+/// How long the volume may take to tell how full it is; the other metrics do not wait for longer.
+const CAPACITY_MAX: Duration = Duration::from_secs(1);
+
+/// A question to the volume that is under way.
+type Asking = JoinHandle<stowage_store::Result<Option<Capacity>>>;
+
 struct Management {
     app: Arc<App>,
     last_check: LastCheck,
+    asking: Mutex<Option<Asking>>,
 }
 
 /// Every route of the second port.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let state = Arc::new(Management { app, last_check: LastCheck::default() });
+    let state =
+        Arc::new(Management { app, last_check: LastCheck::default(), asking: Mutex::default() });
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
@@ -68,5 +78,24 @@ async fn look(app: &App) -> Result<(), String> {
 
 async fn metrics(State(state): State<Arc<Management>>) -> Response {
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(CONTENT_TYPE, content_type)], state.app.metrics.text()).into_response()
+    let capacity = capacity(&state).await;
+    let engine = state.app.store.stats();
+    let text = state.app.metrics.text(engine.as_ref(), capacity);
+    ([(CONTENT_TYPE, content_type)], text).into_response()
+}
+
+/// How full the volume is. One that hangs is asked once, however often the metrics are read: each
+/// question holds a thread until it is answered.
+async fn capacity(state: &Management) -> Option<Capacity> {
+    let mut asking = state.asking.lock().await;
+    let store = Arc::clone(&state.app.store);
+    let ask = || tokio::spawn(async move { store.capacity().await });
+    let answer = asking.get_or_insert_with(ask);
+    let told = tokio::time::timeout(CAPACITY_MAX, answer).await.ok()?;
+    *asking = None;
+    told.map_err(|panic| panic.to_string())
+        .and_then(|told| told.map_err(|error| error.to_string()))
+        .inspect_err(|error| tracing::warn!(error, "it is unknown how full the volume is"))
+        .ok()
+        .flatten()
 }

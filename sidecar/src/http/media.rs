@@ -1,6 +1,8 @@
 //! What the headers say about a body, and what the client prefers to get back.
 
-use http::header::{CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE};
+use std::time::Duration;
+
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::problem::Problem;
@@ -11,6 +13,9 @@ const PREFER: HeaderName = HeaderName::from_static("prefer");
 pub(crate) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 /// What [`PREFERENCE_APPLIED`] says where [`prefers_minimal`].
 pub(crate) const RETURN_MINIMAL: HeaderValue = HeaderValue::from_static("return=minimal");
+
+/// No answer is held for longer.
+const WAIT_SECONDS_MAX: u64 = 60;
 
 /// Accepts `application/json`, `application/*+json`, or no type at all.
 ///
@@ -41,6 +46,55 @@ pub(crate) fn require_as_it_is(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
+/// How a list is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ListFormat {
+    /// `application/json`: one array.
+    Array,
+    /// `application/x-ndjson`: an entry a line.
+    Lines,
+}
+
+/// The format that the client asks for by `Accept` (RFC 9110 §12.5.1): lines where it names them,
+/// and names nothing that it would rather have.
+pub(crate) fn list_format(headers: &HeaderMap) -> ListFormat {
+    if wants(headers, "application/x-ndjson") { ListFormat::Lines } else { ListFormat::Array }
+}
+
+/// Whether the client asks for a stream of events by `Accept`: names it, and nothing that it would
+/// rather have.
+pub(crate) fn wants_events(headers: &HeaderMap) -> bool {
+    headers.contains_key(ACCEPT) && wants(headers, "text/event-stream")
+}
+
+/// Whether `Accept` names a type, and weighs it no less than JSON.
+fn wants(headers: &HeaderMap, wanted: &str) -> bool {
+    let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    let (mut weight_of_wanted, mut weight_of_json) = (0, 0);
+    for range in lines.flat_map(|line| line.split(',')) {
+        let (name, weight) = weighted(range);
+        if name.eq_ignore_ascii_case(wanted) {
+            weight_of_wanted = weight;
+        } else if name.eq_ignore_ascii_case("application/json") {
+            weight_of_json = weight;
+        }
+    }
+    weight_of_wanted > 0 && weight_of_wanted >= weight_of_json
+}
+
+/// A member of `Accept` or its like: what it names, and its weight in thousandths (RFC 9110
+/// §12.4.2). A weight that is no number is no wish.
+pub(super) fn weighted(member: &str) -> (&str, u16) {
+    let mut parts = member.split(';').map(str::trim);
+    let name = parts.next().unwrap_or_default();
+    let weight = parts.find_map(|part| {
+        let (parameter, value) = part.split_once('=')?;
+        parameter.trim().eq_ignore_ascii_case("q").then(|| value.trim())
+    });
+    let weight = weight.map_or(Some(1.0), |weight| weight.parse::<f32>().ok());
+    (name, (weight.unwrap_or(0.0).clamp(0.0, 1.0) * 1000.0) as u16)
+}
+
 fn is_json(value: &HeaderValue) -> bool {
     let Ok(value) = value.to_str() else { return false };
     let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -50,13 +104,27 @@ fn is_json(value: &HeaderValue) -> bool {
 
 /// Whether the client wants no body back: `Prefer: return=minimal`.
 pub(crate) fn prefers_minimal(headers: &HeaderMap) -> bool {
+    preferences(headers, "return").any(|value| value.eq_ignore_ascii_case("minimal"))
+}
+
+/// The values of one of the preferences that a client names (RFC 7240 §2), in their order.
+fn preferences<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
     let lines = headers.get_all(PREFER).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).any(|preference| {
-        let token = preference.split(';').next().unwrap_or_default();
-        let Some((name, value)) = token.split_once('=') else { return false };
-        name.trim().eq_ignore_ascii_case("return")
-            && value.trim().trim_matches('"').eq_ignore_ascii_case("minimal")
+    lines.flat_map(|line| line.split(',')).filter_map(move |preference| {
+        let (found, value) = preference.split(';').next()?.split_once('=')?;
+        found.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"'))
     })
+}
+
+/// For how long the client prefers to wait for an answer: `Prefer: wait=<seconds>` (RFC 7240
+/// §4.3), no longer than [`WAIT_SECONDS_MAX`]. Of several the first counts (§2); what cannot be
+/// understood is passed over, as every preference may be.
+pub(crate) fn prefers_to_wait(headers: &HeaderMap) -> Option<Duration> {
+    let value = preferences(headers, "wait").next()?;
+    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    // A number that is too long for any type is larger, too.
+    let seconds = is_number.then(|| value.parse().unwrap_or(u64::MAX).min(WAIT_SECONDS_MAX))?;
+    (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
 #[cfg(test)]
@@ -90,6 +158,69 @@ mod tests {
         assert!(require_json(&headers(CONTENT_ENCODING, "gzip")).is_err());
         assert!(require_json(&headers(CONTENT_ENCODING, "identity")).is_ok());
         assert!(require_json(&headers(CONTENT_RANGE, "bytes 0-1/2")).is_err());
+    }
+
+    #[test]
+    fn lines_are_for_who_asks_for_them() {
+        use ListFormat::{Array, Lines};
+        let table = [
+            ("application/x-ndjson", Lines),
+            ("Application/X-NDJSON; charset=utf-8", Lines),
+            ("application/x-ndjson, application/json", Lines),
+            ("application/json;q=0.5, application/x-ndjson", Lines),
+            ("application/json, application/x-ndjson;q=0.5", Array),
+            ("application/x-ndjson;q=0", Array),
+            ("application/json", Array),
+            ("*/*", Array),
+            ("text/html, */*;q=0.8", Array),
+            ("", Array),
+        ];
+        for (value, expected) in table {
+            assert_eq!(list_format(&headers(ACCEPT, value)), expected, "{value:?}");
+        }
+        assert_eq!(list_format(&HeaderMap::new()), Array);
+    }
+
+    #[test]
+    fn events_are_for_who_asks_for_them() {
+        let table = [
+            ("text/event-stream", true),
+            ("Text/Event-Stream; charset=utf-8", true),
+            ("text/event-stream, application/json", true),
+            ("application/json;q=0.5, text/event-stream;q=0.6", true),
+            ("application/json, text/event-stream;q=0.9", false),
+            ("text/event-stream;q=0", false),
+            ("text/event-stream; q=0.0", false),
+            ("text/*", false),
+            ("*/*", false),
+            ("application/json", false),
+        ];
+        for (value, expected) in table {
+            assert_eq!(wants_events(&headers(ACCEPT, value)), expected, "{value:?}");
+        }
+        assert!(!wants_events(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn waiting_is_asked_for_as_rfc_7240_says() {
+        let table = [
+            ("wait=10", Some(10)),
+            ("Wait = \"5\"", Some(5)),
+            ("return=minimal, wait=7; x=y", Some(7)),
+            ("wait=7, wait=9", Some(7)),
+            ("wait=61", Some(60)),
+            ("wait=99999999999999999999999", Some(60)),
+            ("wait=0", None),
+            ("wait=-1", None),
+            ("wait=+1", None),
+            ("wait=1.5", None),
+            ("wait", None),
+            ("respond-async", None),
+        ];
+        for (value, expected) in table {
+            let got = prefers_to_wait(&headers(PREFER, value));
+            assert_eq!(got, expected.map(Duration::from_secs), "{value:?}");
+        }
     }
 
     #[test]

@@ -4,19 +4,27 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::header::{CONNECTION, ETAG};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::app::App;
+use super::audit::{self, Audit, Versions};
 use super::body::Drained;
 use super::caller::Caller;
+use super::coding::Coding;
 use super::cors::Origin;
+use super::framing;
+use super::peer::Peer;
 use super::request_id::{self, X_REQUEST_ID};
 use super::router;
 use crate::auth::Identity;
+use crate::telemetry::{Ended, RequestTrace};
+
+/// What logs and metrics say of a path that is no route.
+const UNMATCHED: &str = "unmatched";
 
 const X_STORAGE_BACKEND: HeaderName = HeaderName::from_static("x-storage-backend");
 const X_STOWAGE_VERSION: HeaderName = HeaderName::from_static("x-stowage-version");
@@ -24,27 +32,50 @@ const X_STOWAGE_VERSION: HeaderName = HeaderName::from_static("x-stowage-version
 /// Answers one request of the main port.
 pub(crate) async fn answer(
     app: Arc<App>,
+    peer: Peer,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
+    let start = Instant::now();
     let (parts, body) = request.into_parts();
     let settings = Arc::clone(&app.settings.borrow());
     let id = request_id::of(&parts.headers);
     let origin = Origin::of(&parts.method, &parts.headers, &settings.origins);
-    let caller = Caller::identify(settings, &parts.headers);
-    let version = parts.version;
+    let audit = Audit::of(&parts.method);
     let route = router::route(parts.uri.path());
+    let frame = framing::check(&parts);
+    let version = parts.version;
+    let coding = Coding::accepted(&parts.headers);
     let mut line = AccessLine {
         app: Arc::clone(&app),
-        start: Instant::now(),
+        start,
         method: parts.method.clone(),
-        route: route.map_or("unmatched", |route| route.template),
+        route: route.map_or(UNMATCHED, |route| route.template),
         id: id.clone(),
-        identity: caller.identity.clone(),
+        identity: Identity::Unverified,
+        trace: app.tracer.as_ref().map(|tracer| RequestTrace::begin(tracer, &parts)),
+        audit: audit.clone(),
+        versions: Versions::demanded(&parts.headers),
         outcome: None,
     };
     app.metrics.request_started(body.size_hint().exact());
+    // Newer keys may have to be fetched for it, and the client may leave meanwhile.
+    let matters = frame.is_ok() && route.is_some_and(|route| !route.is_open());
+    let caller = Caller::identified(&app, settings, &parts.headers, audit, peer, matters).await;
+    line.identity = caller.identity.clone();
     let body = Drained::wrap(body, &parts.headers);
-    let mut response = router::dispatch(Arc::clone(&app), route, caller, parts, body).await;
+    let mut response = match (frame, &line.trace) {
+        // What is meant by it is uncertain, so nothing more of it is looked at.
+        (Err(problem), _) => problem.into_response(),
+        // Apart, so that a request which is not traced does not carry the room for it.
+        (Ok(()), Some(trace)) if trace.is_sampled() => {
+            let work = router::dispatch(Arc::clone(&app), route, caller, parts, body);
+            Box::pin(Arc::clone(trace).around(work)).await
+        }
+        (Ok(()), _) => router::dispatch(Arc::clone(&app), route, caller, parts, body).await,
+    };
+    if let Some(coding) = coding {
+        response = coding.apply(response, &app.coders);
+    }
 
     let headers = response.headers_mut();
     origin.decorate(headers);
@@ -53,6 +84,9 @@ pub(crate) async fn answer(
     repeat_version(headers);
     end_connection(&app, version, headers);
     let bytes = response.body().size_hint().exact().unwrap_or(0);
+    if line.audit.target().is_some() {
+        line.versions.answered(response.status(), response.headers());
+    }
     line.outcome = Some(Outcome { status: response.status(), bytes });
     Ok(response)
 }
@@ -85,8 +119,8 @@ struct Outcome {
     bytes: u64,
 }
 
-/// Writes the access log's line when it is dropped, so that a request whose client left is
-/// written down too. It holds no token, no query and no body.
+/// Writes the access log's line and the audit's when it is dropped, so that a request whose client
+/// left is written down too. It holds no token, no query and no body.
 struct AccessLine {
     app: Arc<App>,
     start: Instant,
@@ -95,6 +129,9 @@ struct AccessLine {
     route: &'static str,
     id: HeaderValue,
     identity: Identity,
+    trace: Option<Arc<RequestTrace>>,
+    audit: Audit,
+    versions: Versions,
     outcome: Option<Outcome>,
 }
 
@@ -105,6 +142,12 @@ impl Drop for AccessLine {
         let status = self.outcome.as_ref().map_or(499, |outcome| outcome.status.as_u16());
         let bytes = self.outcome.as_ref().map_or(0, |outcome| outcome.bytes);
         self.app.metrics.request_ended(self.route, &self.method, status, duration, bytes);
+        if let Some(trace) = &self.trace {
+            let status = self.outcome.as_ref().map(|outcome| outcome.status);
+            let route = (self.route != UNMATCHED).then_some(self.route);
+            trace.end(&Ended { route, status, request_id: &self.id });
+        }
+        let trace_id = self.trace.as_ref().and_then(|trace| trace.id());
         tracing::info!(
             target: "stowage::access",
             method = %self.method,
@@ -114,7 +157,13 @@ impl Drop for AccessLine {
             bytes,
             request_id = self.id.to_str().unwrap_or_default(),
             token = self.identity.name(),
+            trace_id = trace_id.map(tracing::field::display),
             "request"
         );
+        if let Some(target) = self.audit.target() {
+            let who = self.identity.name();
+            let (method, versions) = (&self.method, &self.versions);
+            audit::write(who, self.route, target, method, status, versions, &self.id);
+        }
     }
 }

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use stowage_store::{MemberKey, Operation};
+use stowage_store::{Expiry, MemberKey, Operation};
+
+use super::ttl;
 
 /// The most operations of one PATCH.
 pub(crate) const OPERATIONS_MAX: usize = 1_000;
@@ -31,23 +33,23 @@ pub(crate) enum InvalidOperations {
     },
 }
 
-/// Reads a compact JSON text as operations.
+/// Reads a compact JSON text as operations; a `ttl` counts from `now` on.
 ///
 /// # Errors
 /// [`InvalidOperations`] names the index of the first one that is wrong.
-pub(crate) fn parse(compact: &[u8]) -> Result<Vec<Operation>, InvalidOperations> {
+pub(crate) fn parse(compact: &[u8], now: Expiry) -> Result<Vec<Operation>, InvalidOperations> {
     let items: Vec<&RawValue> =
         serde_json::from_slice(compact).map_err(|_| InvalidOperations::NotAnArray)?;
     if items.len() > OPERATIONS_MAX {
         return Err(InvalidOperations::TooMany(items.len()));
     }
     let read = |(index, item): (usize, &RawValue)| {
-        operation(item).map_err(|reason| InvalidOperations::Operation { index, reason })
+        operation(item, now).map_err(|reason| InvalidOperations::Operation { index, reason })
     };
     items.into_iter().enumerate().map(read).collect()
 }
 
-fn operation(item: &RawValue) -> Result<Operation, String> {
+fn operation(item: &RawValue, now: Expiry) -> Result<Operation, String> {
     if !item.get().starts_with('{') {
         return Err("it must be an object".into());
     }
@@ -60,7 +62,10 @@ fn operation(item: &RawValue) -> Result<Operation, String> {
         Some("set") => {
             let key = key()?;
             let value = members.value.ok_or("set needs a value; null is one, del removes a key")?;
-            Ok(Operation::Set { key, value: Bytes::copy_from_slice(value.get().as_bytes()) })
+            let value = Bytes::copy_from_slice(value.get().as_bytes());
+            let Some(ttl) = members.ttl else { return Ok(Operation::Set { key, value }) };
+            let expiry = now.after(ttl::parse(ttl.get()).ok_or(ttl::WRONG)?);
+            Ok(Operation::SetUntil { key, value, expiry })
         }
         Some("del") => Ok(Operation::Delete { key: key()? }),
         Some("clear") => Ok(Operation::Clear),
@@ -85,6 +90,7 @@ struct Members<'a> {
     op: Option<String>,
     key: Option<String>,
     value: Option<&'a RawValue>,
+    ttl: Option<&'a RawValue>,
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
@@ -109,10 +115,11 @@ impl<'de> Visitor<'de> for MembersVisitor {
                 MemberName::Op => members.op.replace(map.next_value()?).is_some(),
                 MemberName::Key => members.key.replace(map.next_value()?).is_some(),
                 MemberName::Value => members.value.replace(map.next_value()?).is_some(),
+                MemberName::Ttl => members.ttl.replace(map.next_value()?).is_some(),
                 MemberName::Other => map.next_value::<IgnoredAny>().map(|_| false)?,
             };
             if repeated {
-                return Err(A::Error::custom("op, key and value may each stand there once"));
+                return Err(A::Error::custom("op, key, value and ttl may each stand there once"));
             }
         }
         Ok(members)
@@ -124,6 +131,7 @@ enum MemberName {
     Op,
     Key,
     Value,
+    Ttl,
     Other,
 }
 
@@ -142,6 +150,7 @@ impl<'de> Deserialize<'de> for MemberName {
                     b"op" => MemberName::Op,
                     b"key" => MemberName::Key,
                     b"value" => MemberName::Value,
+                    b"ttl" => MemberName::Ttl,
                     _ => MemberName::Other,
                 })
             }
@@ -154,9 +163,19 @@ impl<'de> Deserialize<'de> for MemberName {
 mod tests {
     use super::*;
 
+    fn now() -> Expiry {
+        Expiry::at_milliseconds(1_000)
+    }
+
     fn set(key: &str, value: &'static str) -> Operation {
         let key = MemberKey::new(key).unwrap();
         Operation::Set { key, value: Bytes::from_static(value.as_bytes()) }
+    }
+
+    fn until(key: &str, value: &'static str, milliseconds: u64) -> Operation {
+        let key = MemberKey::new(key).unwrap();
+        let expiry = Expiry::at_milliseconds(milliseconds);
+        Operation::SetUntil { key, value: Bytes::from_static(value.as_bytes()), expiry }
     }
 
     #[test]
@@ -176,12 +195,17 @@ mod tests {
                 vec![set("a", "1")],
             ),
             (
+                r#"[{"op":"set","key":"a","value":1,"ttl":30},{"op":"set","key":"b","ttl":"15m","value":2}]"#,
+                vec![until("a", "1", 31_000), until("b", "2", 901_000)],
+            ),
+            (r#"[{"op":"clear","ttl":null}]"#, vec![Operation::Clear]),
+            (
                 r#"[{"op":"clear"},{"op":"del","key":"a","value":1}]"#,
                 vec![Operation::Clear, Operation::Delete { key: MemberKey::new("a").unwrap() }],
             ),
         ];
         for (body, expected) in table {
-            assert_eq!(parse(body.as_bytes()), Ok(expected), "{body}");
+            assert_eq!(parse(body.as_bytes(), now()), Ok(expected), "{body}");
         }
     }
 
@@ -199,6 +223,14 @@ mod tests {
             (r#"[{"op":"set","key":1,"value":1}]"#, "operation 0", "string"),
             (r#"[{"op":"set","key":"a","key":"b","value":1}]"#, "operation 0", "once"),
             (r#"[{"op":"clear","op":"clear"}]"#, "operation 0", "once"),
+            (r#"[{"op":"set","key":"a","value":1,"ttl":0}]"#, "operation 0", "ttl"),
+            (
+                r#"[{"op":"clear"},{"op":"set","key":"a","value":1,"ttl":"7d"}]"#,
+                "operation 1",
+                "ttl",
+            ),
+            (r#"[{"op":"set","key":"a","value":1,"ttl":null}]"#, "operation 0", "ttl"),
+            (r#"[{"op":"set","key":"a","value":1,"ttl":1,"ttl":1}]"#, "operation 0", "once"),
             ("[1]", "operation 0", "an object"),
             ("[null]", "operation 0", "an object"),
             (r#"[["set","a",1]]"#, "operation 0", "an object"),
@@ -206,7 +238,7 @@ mod tests {
             ("null", "array", ""),
         ];
         for (body, place, what) in table {
-            let error = parse(body.as_bytes()).expect_err(body).to_string();
+            let error = parse(body.as_bytes(), now()).expect_err(body).to_string();
             assert!(error.contains(place) && error.contains(what), "{body}: {error}");
             assert!(!error.contains("line"), "{body}: {error}");
         }
@@ -215,7 +247,7 @@ mod tests {
     #[test]
     fn a_patch_takes_a_thousand_operations() {
         let body = |count: usize| format!("[{}]", vec![r#"{"op":"clear"}"#; count].join(","));
-        assert_eq!(parse(body(1_000).as_bytes()).map(|o| o.len()), Ok(1_000));
-        assert_eq!(parse(body(1_001).as_bytes()), Err(InvalidOperations::TooMany(1_001)));
+        assert_eq!(parse(body(1_000).as_bytes(), now()).map(|o| o.len()), Ok(1_000));
+        assert_eq!(parse(body(1_001).as_bytes(), now()), Err(InvalidOperations::TooMany(1_001)));
     }
 }

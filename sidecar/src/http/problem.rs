@@ -2,6 +2,8 @@
 //!
 //! What the client is told is decided here; what an operator must know is logged here, once.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{
@@ -50,6 +52,14 @@ impl Problem {
             .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
+    /// 401 for credentials that were sent and are no good (RFC 6750 §3.1).
+    fn invalid_token(detail: impl Into<String>) -> Self {
+        Self::unauthorized(detail).with_header(
+            WWW_AUTHENTICATE,
+            HeaderValue::from_static(r#"Bearer error="invalid_token""#),
+        )
+    }
+
     /// 404.
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
@@ -82,6 +92,13 @@ impl Problem {
             Some(tag) => problem.with_tag(tag).with_member("etag", tag.to_string()),
             None => problem,
         }
+    }
+
+    /// 412, to `If-Match` on what has no tag.
+    pub(crate) fn without_tag() -> Self {
+        let detail = "a list of this length has no entity tag: ask for it in pages with limit, or \
+                      without If-Match";
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", detail)
     }
 
     /// 413. The connection ends with it: the rest of the body is not worth waiting for.
@@ -121,6 +138,30 @@ impl Problem {
             .with_header(CACHE_CONTROL, HeaderValue::from_static("no-store"))
     }
 
+    /// 429 (RFC 6585 §4): nothing was applied.
+    pub(crate) fn too_many_requests(wait: Duration) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_requests",
+            "more requests than these credentials may send in a second; nothing was applied: send \
+             it again after the seconds that Retry-After says",
+        )
+        .with_header(RETRY_AFTER, whole_seconds(wait).into())
+    }
+
+    /// 429 to somebody who watches as much as one may.
+    pub(crate) fn too_many_watches(most: u32) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_watches",
+            format!(
+                "these credentials have {most} streams and held answers open, as many as they may \
+                 have; close one, or share one among readers"
+            ),
+        )
+        .with_header(RETRY_AFTER, HeaderValue::from_static("10"))
+    }
+
     /// 503: nothing was applied, and a second may help.
     pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
@@ -135,6 +176,15 @@ impl Problem {
             "indeterminate",
             "it is unknown whether the write was applied; read the current state before writing \
              again",
+        )
+    }
+
+    /// 500 for what is stored and cannot be read as what it should be.
+    pub(crate) fn damaged() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "damaged",
+            "what is stored here is damaged; it is neither served nor overwritten",
         )
     }
 
@@ -174,6 +224,11 @@ impl Problem {
     pub(crate) fn detail(&self) -> &str {
         &self.0.detail
     }
+}
+
+/// Rounded up, and never none: a client that comes back too early is refused again.
+fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 /// The body, its members in the order of RFC 9457 §3.1.
@@ -219,6 +274,18 @@ impl From<Refusal> for Problem {
             Refusal::Unauthenticated => {
                 Self::unauthorized("this needs a valid token: send Authorization: Bearer <token>")
             }
+            Refusal::Invalid(None) => Self::invalid_token("the token is not one of this store's"),
+            Refusal::Invalid(Some(reason)) => Self::invalid_token(reason.to_string()),
+            Refusal::Unverified => Self::unavailable(
+                "the keys that this token is checked with cannot be fetched right now; try again",
+            ),
+            Refusal::HeldOff(wait) => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_refusals",
+                "too many credentials from this address were no good, so these were not looked at; \
+                 nothing was applied: send them again after the seconds that Retry-After says",
+            )
+            .with_header(RETRY_AFTER, whole_seconds(wait).into()),
             Refusal::Forbidden => Self::new(
                 StatusCode::FORBIDDEN,
                 "forbidden",
@@ -250,11 +317,7 @@ impl From<StoreError> for Problem {
             ),
             StoreError::Corrupt { .. } => {
                 tracing::error!(%error, "what is stored is damaged; restore it from a backup");
-                Self::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "damaged",
-                    "what is stored here is damaged; it is neither served nor overwritten",
-                )
+                Self::damaged()
             }
             StoreError::Unavailable { .. } => {
                 tracing::warn!(%error, "a request was refused");
@@ -278,6 +341,13 @@ mod tests {
     use stowage_store::Quota;
 
     use super::*;
+
+    #[test]
+    fn a_wait_is_told_in_whole_seconds() {
+        for (ms, expected) in [(0, 1), (1, 1), (999, 1), (1000, 1), (1001, 2), (2500, 3)] {
+            assert_eq!(whole_seconds(Duration::from_millis(ms)), expected, "{ms} ms");
+        }
+    }
 
     #[tokio::test]
     async fn every_store_error_has_a_status_and_leaks_nothing() {

@@ -9,10 +9,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use http::header::{ALLOW, CONTENT_LENGTH};
+use http::header::{ALLOW, CONTENT_LENGTH, VARY};
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 use http_body::Body as _;
@@ -21,8 +20,7 @@ use stowage_config::Contract;
 use super::app::App;
 use super::caller::Caller;
 use super::problem::Problem;
-use super::{artifacts, debug, health, kv, run_store, runtimes, sites};
-use crate::auth::{Identity, Refusal};
+use super::{artifacts, debug, description, health, jobs, kv, run_store, runtimes, sites};
 
 /// What stands at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +29,22 @@ enum Resource {
     Document,
     /// A namespace of KV.
     Namespace,
+    /// The list of all jobs.
+    Jobs,
+    /// A job.
+    Job,
+    /// The list of a job's checkpoints.
+    Checkpoints,
+    /// A checkpoint of a job.
+    Checkpoint,
+    /// The list of all runs.
+    Runs,
+    /// The setting of a run.
+    Run,
+    /// The events of a run.
+    Events,
+    /// An event of a run.
+    Event,
     /// The list of all sets of runtime configs.
     Sets,
     /// The set of one branch.
@@ -44,6 +58,8 @@ enum Resource {
     /// The list of a site's builds.
     Versions,
     Health,
+    /// The description of all this.
+    Description,
     StorageInfo,
 }
 
@@ -53,6 +69,13 @@ pub(crate) struct Route {
     resource: Resource,
     /// The path with names for its variable parts, as logs and metrics tell it.
     pub(crate) template: &'static str,
+}
+
+impl Route {
+    /// Whether it asks for no credentials.
+    pub(crate) fn is_open(self) -> bool {
+        self.resource.is_open()
+    }
 }
 
 /// The route of a raw path.
@@ -69,6 +92,9 @@ pub(crate) fn route(path: &str) -> Option<Route> {
         ["run-stores", name] if !name.is_empty() => (Resource::Document, "/run-stores/{name}"),
         ["api", "storage"] => (Resource::Namespace, "/api/storage"),
         ["storage"] => (Resource::Namespace, "/storage"),
+        ["jobs"] => (Resource::Jobs, "/jobs"),
+        ["runs"] => (Resource::Runs, "/runs"),
+        ["jobs", job, rest @ ..] if !job.is_empty() => below_a_job(rest)?,
         ["runtimes"] => (Resource::Sets, "/runtimes"),
         ["runtimes", repository, branch] if !repository.is_empty() && !branch.is_empty() => {
             (Resource::Set, "/runtimes/{repo_id}/{branch}")
@@ -95,10 +121,34 @@ pub(crate) fn route(path: &str) -> Option<Route> {
         ["run-stores", name, "health"] if !name.is_empty() => {
             (Resource::Health, "/run-stores/{name}/health")
         }
+        ["openapi.json"] => (Resource::Description, "/openapi.json"),
         ["_debug", "storage-info"] => (Resource::StorageInfo, "/_debug/storage-info"),
         _ => return None,
     };
     Some(Route { resource, template })
+}
+
+/// What stands below a job.
+fn below_a_job(segments: &[&str]) -> Option<(Resource, &'static str)> {
+    Some(match segments {
+        [] => (Resource::Job, "/jobs/{job}"),
+        ["checkpoints"] => (Resource::Checkpoints, "/jobs/{job}/checkpoints"),
+        ["checkpoints", id] if !id.is_empty() => {
+            (Resource::Checkpoint, "/jobs/{job}/checkpoints/{id}")
+        }
+        ["runs", run] if !run.is_empty() => (Resource::Run, "/jobs/{job}/runs/{run}"),
+        ["runs", run, "events"] if !run.is_empty() => {
+            (Resource::Events, "/jobs/{job}/runs/{run}/events")
+        }
+        ["runs", run, last] if !run.is_empty() => {
+            let event = last.strip_prefix("events/")?;
+            if event.is_empty() || event.contains('/') {
+                return None;
+            }
+            (Resource::Event, "/jobs/{job}/runs/{run}/events/{event}")
+        }
+        _ => return None,
+    })
 }
 
 impl Resource {
@@ -107,22 +157,46 @@ impl Resource {
         match self {
             Self::Document => Some(Contract::RunStore),
             Self::Namespace => Some(Contract::Kv),
+            Self::Jobs
+            | Self::Job
+            | Self::Checkpoints
+            | Self::Checkpoint
+            | Self::Runs
+            | Self::Run
+            | Self::Events
+            | Self::Event => Some(Contract::Jobs),
             Self::Sets | Self::Set | Self::File => Some(Contract::Runtimes),
             Self::Archive | Self::Logs | Self::Versions => Some(Contract::Artifacts),
-            Self::Health | Self::StorageInfo => None,
+            Self::Health | Self::Description | Self::StorageInfo => None,
         }
     }
 
     /// The methods that it takes, as `Allow` says them.
     fn methods(self) -> &'static str {
         match self {
-            Self::Document | Self::Set | Self::Archive => "GET, HEAD, PUT, DELETE, OPTIONS",
-            Self::Namespace => "GET, HEAD, PATCH, DELETE, OPTIONS",
-            Self::Logs => "POST, OPTIONS",
-            Self::Sets | Self::File | Self::Versions | Self::Health | Self::StorageInfo => {
-                "GET, HEAD, OPTIONS"
+            Self::Document | Self::Job | Self::Set | Self::Archive => {
+                "GET, HEAD, PUT, DELETE, OPTIONS"
             }
+            Self::Namespace => "GET, HEAD, PATCH, DELETE, OPTIONS",
+            Self::Checkpoint | Self::Run => "GET, HEAD, PUT, OPTIONS",
+            Self::Events => "GET, HEAD, POST, OPTIONS",
+            Self::Logs => "POST, OPTIONS",
+            Self::Jobs
+            | Self::Checkpoints
+            | Self::Runs
+            | Self::Event
+            | Self::Sets
+            | Self::File
+            | Self::Versions
+            | Self::Health
+            | Self::Description
+            | Self::StorageInfo => "GET, HEAD, OPTIONS",
         }
+    }
+
+    /// Whether it asks for no credentials.
+    fn is_open(self) -> bool {
+        matches!(self, Self::Health | Self::Description)
     }
 
     fn takes(self, method: &Method) -> bool {
@@ -139,12 +213,20 @@ pub(crate) async fn dispatch(
     body: Body,
 ) -> Response {
     let is_head = parts.method == Method::HEAD;
+    let is_namespace = route.is_some_and(|route| route.resource == Resource::Namespace)
+        && parts.method != Method::OPTIONS;
     let handled = AssertUnwindSafe(handle(app, route, caller, parts, body)).catch_unwind().await;
-    let response = match handled {
+    let mut response = match handled {
         Ok(Ok(response)) => response,
         Ok(Err(problem)) => problem.into_response(),
         Err(panic) => panicked(panic.as_ref()),
     };
+    if is_namespace {
+        // Whose namespace it is, and so what stands there, is said by these; and the versions of two are alike.
+        response
+            .headers_mut()
+            .append(VARY, HeaderValue::from_static("Authorization, X-Thesara-Scope"));
+    }
     if is_head { without_body(response) } else { response }
 }
 
@@ -170,11 +252,11 @@ async fn handle(
     if method == Method::OPTIONS {
         return Ok((StatusCode::NO_CONTENT, [(ALLOW, allowed())]).into_response());
     }
-    // Bad credentials are refused before a handler looks at anything; health asks for none.
-    if resource != Resource::Health && matches!(caller.identity, Identity::Invalid) {
-        return Err(Refusal::Unauthenticated.into());
+    // Bad credentials are refused before a handler looks at anything.
+    if !resource.is_open() {
+        caller.known()?;
+        caller.count(&app)?;
     }
-    let app = State(app);
     match (resource, method.as_str()) {
         (Resource::Document, "PUT") => run_store::put(app, caller, uri, headers, body).await,
         (Resource::Document, "DELETE") => run_store::delete(app, caller, uri, headers).await,
@@ -182,6 +264,19 @@ async fn handle(
         (Resource::Namespace, "PATCH") => kv::patch(app, caller, uri, headers, body).await,
         (Resource::Namespace, "DELETE") => kv::delete(app, caller, uri, headers).await,
         (Resource::Namespace, _) => kv::get(app, caller, uri, headers).await,
+        (Resource::Jobs, _) => jobs::list_jobs(app, caller, uri, headers).await,
+        (Resource::Runs, _) => jobs::list_runs(app, caller, uri, headers).await,
+        (Resource::Checkpoints, _) => jobs::checkpoints(app, caller, uri, headers).await,
+        (Resource::Events, "POST") => jobs::post_event(app, caller, uri, headers, body).await,
+        (Resource::Events, _) => jobs::events(app, caller, uri, headers).await,
+        (Resource::Run, "PUT") => jobs::put_run(app, caller, uri, headers, body).await,
+        (Resource::Job, "DELETE") => jobs::delete(app, caller, uri, headers).await,
+        (Resource::Job | Resource::Checkpoint, "PUT") => {
+            jobs::put(app, caller, uri, headers, body).await
+        }
+        (Resource::Job | Resource::Checkpoint | Resource::Run | Resource::Event, _) => {
+            jobs::get(app, caller, uri, headers).await
+        }
         (Resource::Sets, _) => runtimes::list(app, caller, headers).await,
         (Resource::Set, "PUT") => runtimes::put_set(app, caller, uri, headers, body).await,
         (Resource::Set, "DELETE") => runtimes::delete_set(app, caller, uri, headers).await,
@@ -196,6 +291,7 @@ async fn handle(
         (Resource::Logs, _) => sites::post_log(app, caller, uri, headers, body).await,
         (Resource::Versions, _) => sites::versions(app, caller, uri, headers).await,
         (Resource::StorageInfo, _) => debug::storage_info(app, caller).await,
+        (Resource::Description, _) => description::get(headers).await,
         (Resource::Health, _) => Ok(health::get().await),
     }
 }
@@ -223,59 +319,104 @@ fn panicked(panic: &(dyn Any + Send)) -> Response {
 }
 
 #[cfg(test)]
+pub(crate) use tests::described_routes;
+
+#[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    /// Every route has a row.
+    const PATHS: &[(&str, Option<&str>)] = &[
+        ("/", Some("/")),
+        ("/run-stores/a", Some("/run-stores/{name}")),
+        ("/run-stores/a%2Fb", Some("/run-stores/{name}")),
+        ("/run-stores/health", Some("/run-stores/{name}")),
+        ("/run-stores/a/health", Some("/run-stores/{name}/health")),
+        ("/run-stores", None),
+        ("/run-stores/", None),
+        ("/run-stores/a/", None),
+        ("/run-stores/a/b", None),
+        ("/run-stores//health", None),
+        ("/api/storage", Some("/api/storage")),
+        ("/api/storage/", None),
+        ("/storage", Some("/storage")),
+        ("/runtimes", Some("/runtimes")),
+        ("/runtimes/", None),
+        ("/runtimes/r", None),
+        ("/runtimes/r/b", Some("/runtimes/{repo_id}/{branch}")),
+        ("/runtimes/r%2Fs/b", Some("/runtimes/{repo_id}/{branch}")),
+        ("/runtimes//b", None),
+        ("/runtimes/r/", None),
+        ("/runtimes/r/b/", None),
+        ("/runtimes/r/b/c", Some("/runtimes/{repo_id}/{branch}/{*filepath}")),
+        ("/runtimes/r/b/c/d/e/f.yaml", Some("/runtimes/{repo_id}/{branch}/{*filepath}")),
+        ("/runtimes/r/b//c", Some("/runtimes/{repo_id}/{branch}/{*filepath}")),
+        ("/runtimes/r//c", None),
+        ("/jobs", Some("/jobs")),
+        ("/jobs/", None),
+        ("/jobs/j", Some("/jobs/{job}")),
+        ("/jobs/j%2Fk", Some("/jobs/{job}")),
+        ("/jobs/j/", None),
+        ("/jobs/j/other", None),
+        ("/jobs/j/checkpoints", Some("/jobs/{job}/checkpoints")),
+        ("/jobs//checkpoints", None),
+        ("/jobs/j/checkpoints/", None),
+        ("/jobs/j/checkpoints/c", Some("/jobs/{job}/checkpoints/{id}")),
+        ("/jobs/j/checkpoints/c/d", None),
+        ("/jobs/j/runs", None),
+        ("/jobs/j/runs/", None),
+        ("/jobs/j/runs/r", Some("/jobs/{job}/runs/{run}")),
+        ("/jobs/j/runs//events", None),
+        ("/jobs/j/runs/r/", None),
+        ("/jobs/j/runs/r/events", Some("/jobs/{job}/runs/{run}/events")),
+        ("/jobs/j/runs/r/events/", None),
+        ("/jobs/j/runs/r/events/1-2-a", Some("/jobs/{job}/runs/{run}/events/{event}")),
+        ("/jobs/j/runs/r/events/1-2-a/b", None),
+        ("/jobs/j/runs/r/eventsx", None),
+        ("/runs", Some("/runs")),
+        ("/runs/r", None),
+        ("/sites/s/artifacts/b", Some("/sites/{site}/artifacts/{build}")),
+        ("/sites/s/artifacts/", None),
+        ("/sites/s/artifacts/b/c", None),
+        ("/sites//artifacts/b", None),
+        ("/artifacts/s/b", Some("/artifacts/{site}/{build}")),
+        ("/artifacts//b", None),
+        ("/artifacts/s", None),
+        ("/sites/s/logs", Some("/sites/{site}/logs")),
+        ("/sites//logs", None),
+        ("/sites/s/versions", Some("/sites/{site}/versions")),
+        ("/sites/s", None),
+        ("/health", Some("/health")),
+        ("//health", Some("//health")),
+        ("/health/", None),
+        ("//", None),
+        ("/openapi.json", Some("/openapi.json")),
+        ("/_debug/storage-info", Some("/_debug/storage-info")),
+        ("/nowhere", None),
+        ("*", None),
+        ("", None),
+    ];
 
     #[test]
     fn raw_paths_are_told_apart() {
-        let table = [
-            ("/", Some("/")),
-            ("/run-stores/a", Some("/run-stores/{name}")),
-            ("/run-stores/a%2Fb", Some("/run-stores/{name}")),
-            ("/run-stores/health", Some("/run-stores/{name}")),
-            ("/run-stores/a/health", Some("/run-stores/{name}/health")),
-            ("/run-stores", None),
-            ("/run-stores/", None),
-            ("/run-stores/a/", None),
-            ("/run-stores/a/b", None),
-            ("/run-stores//health", None),
-            ("/api/storage", Some("/api/storage")),
-            ("/api/storage/", None),
-            ("/storage", Some("/storage")),
-            ("/runtimes", Some("/runtimes")),
-            ("/runtimes/", None),
-            ("/runtimes/r", None),
-            ("/runtimes/r/b", Some("/runtimes/{repo_id}/{branch}")),
-            ("/runtimes/r%2Fs/b", Some("/runtimes/{repo_id}/{branch}")),
-            ("/runtimes//b", None),
-            ("/runtimes/r/", None),
-            ("/runtimes/r/b/", None),
-            ("/runtimes/r/b/c", Some("/runtimes/{repo_id}/{branch}/{*filepath}")),
-            ("/runtimes/r/b/c/d/e/f.yaml", Some("/runtimes/{repo_id}/{branch}/{*filepath}")),
-            ("/runtimes/r/b//c", Some("/runtimes/{repo_id}/{branch}/{*filepath}")),
-            ("/runtimes/r//c", None),
-            ("/sites/s/artifacts/b", Some("/sites/{site}/artifacts/{build}")),
-            ("/sites/s/artifacts/", None),
-            ("/sites/s/artifacts/b/c", None),
-            ("/sites//artifacts/b", None),
-            ("/artifacts/s/b", Some("/artifacts/{site}/{build}")),
-            ("/artifacts//b", None),
-            ("/artifacts/s", None),
-            ("/sites/s/logs", Some("/sites/{site}/logs")),
-            ("/sites//logs", None),
-            ("/sites/s/versions", Some("/sites/{site}/versions")),
-            ("/sites/s", None),
-            ("/health", Some("/health")),
-            ("//health", Some("//health")),
-            ("/health/", None),
-            ("//", None),
-            ("/_debug/storage-info", Some("/_debug/storage-info")),
-            ("/nowhere", None),
-            ("*", None),
-            ("", None),
-        ];
-        for (path, template) in table {
-            assert_eq!(route(path).map(|route| route.template), template, "{path:?}");
+        for (path, template) in PATHS {
+            assert_eq!(route(path).map(|route| route.template), *template, "{path:?}");
         }
+    }
+
+    /// The paths and methods that a description of all this must have. A doubled slash is what a
+    /// client makes of the URL of the default document; HEAD goes with GET, OPTIONS with all.
+    pub(crate) fn described_routes() -> BTreeSet<(String, String)> {
+        let routes = PATHS.iter().filter_map(|(path, _)| route(path));
+        routes
+            .filter(|route| route.template != "//health")
+            .flat_map(|Route { resource, template }| {
+                let methods = resource.methods().split(", ");
+                let methods = methods.filter(|method| !matches!(*method, "HEAD" | "OPTIONS"));
+                methods.map(|method| (template.replace("{*", "{"), method.to_owned()))
+            })
+            .collect()
     }
 }

@@ -3,27 +3,28 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri};
+use schemars::JsonSchema;
 use serde::Serialize;
 use stowage_config::Contract;
-use stowage_store::{Name, NameKind};
+use stowage_store::{Key, Name, NameKind, Preconditions};
 
 use super::app::App;
 use super::caller::Caller;
 use super::conditional::{BareNumbers, preconditions};
 use super::document::{self, X_STOWAGE_REVISION, with_header};
+use super::history::{self, Asked};
 use super::problem::Problem;
-use super::{body, set_body, target};
+use super::watch::{Access, Watched};
+use super::{body, media, set_body, target, watch};
 use crate::auth::{Right, Scope};
-use crate::http::media;
 use crate::runtimes::{self, FilePath, ReplaceError, StoredSet};
 
 /// A set as the list of all sets shows it.
-#[derive(Serialize)]
-struct SetSummary<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct SetSummary<'a> {
     repo_id: &'a str,
     branch: &'a str,
     /// The Git commit.
@@ -38,16 +39,13 @@ struct SetSummary<'a> {
 
 /// `GET /runtimes`: the sets that the caller may read.
 pub(crate) async fn list(
-    State(app): State<Arc<App>>,
+    app: Arc<App>,
     caller: Caller,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     caller.authorize(Contract::Runtimes, Scope::Listing, Right::Read)?;
     let preconditions = preconditions(&headers, BareNumbers::Refused)?;
-    let may_read = |repository: &Name| {
-        let scope = Scope::Namespace(repository.as_str());
-        caller.authorize(Contract::Runtimes, scope, Right::Read).is_ok()
-    };
+    let may_read = |repository: &Name| caller.may_read(Contract::Runtimes, repository.as_str());
     let sets = runtimes::list(app.store.as_ref(), &app.sets, may_read).await?;
     let summaries: Vec<_> =
         sets.iter().map(|(repository, branch, set)| summary(repository, branch, set)).collect();
@@ -57,21 +55,53 @@ pub(crate) async fn list(
 
 /// `GET /runtimes/{repo_id}/{branch}`: every file of the set.
 pub(crate) async fn get_set(
-    State(app): State<Arc<App>>,
+    app: Arc<App>,
     caller: Caller,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (repository, branch) = authorized(&caller, &uri, Right::Read)?;
+    let names = (&repository, &branch);
+    match history::asked(&app, &uri, &headers)? {
+        None => {}
+        Some(Asked::At(at)) => {
+            let preconditions = preconditions(&headers, BareNumbers::Refused)?;
+            let past = Box::pin(history::set(&app, names, &at, no_such_set)).await?;
+            return set_answer(&past, &preconditions);
+        }
+        Some(Asked::Versions(page)) => {
+            let request = (&uri, &headers);
+            let answer = history::set_versions(&app, names, request, &page, no_such_set);
+            return Box::pin(answer).await;
+        }
+    }
+    let watched = || {
+        let access = Access::new(&app, &caller, &headers, Contract::Runtimes, repository.as_str());
+        (access, Watched::Set(Key::runtime_set(&repository, &branch)))
+    };
+    if media::wants_events(&headers) {
+        return Box::pin(watch::answer(&app, &headers, watched())).await;
+    }
     let preconditions = preconditions(&headers, BareNumbers::Refused)?;
-    let set = load(&app, &repository, &branch).await?;
-    let response = document::conditional(&preconditions, set.tag(), || set.files_json())?;
+    watch::held(&app, &headers, watched, || read_set(&app, names, &preconditions)).await
+}
+
+async fn read_set(
+    app: &App,
+    (repository, branch): (&Name, &Name),
+    preconditions: &Preconditions,
+) -> Result<Response, Problem> {
+    set_answer(&*load(app, repository, branch).await?, preconditions)
+}
+
+fn set_answer(set: &StoredSet, preconditions: &Preconditions) -> Result<Response, Problem> {
+    let response = document::conditional(preconditions, set.tag(), || set.files_json())?;
     Ok(with_header(response, X_STOWAGE_REVISION, set.revision()))
 }
 
 /// `GET /runtimes/{repo_id}/{branch}/{filepath}`: one config.
 pub(crate) async fn get_file(
-    State(app): State<Arc<App>>,
+    app: Arc<App>,
     caller: Caller,
     uri: Uri,
     headers: HeaderMap,
@@ -79,7 +109,17 @@ pub(crate) async fn get_file(
     let (repository, branch) = authorized(&caller, &uri, Right::Read)?;
     let path = file_path(target::segments_after(&uri, 3))?;
     let preconditions = preconditions(&headers, BareNumbers::Refused)?;
-    let set = load(&app, &repository, &branch).await?;
+    let set = match history::asked(&app, &uri, &headers)? {
+        None => load(&app, &repository, &branch).await?,
+        Some(Asked::At(at)) => {
+            let past = history::set(&app, (&repository, &branch), &at, no_such_set);
+            Arc::new(Box::pin(past).await?)
+        }
+        Some(Asked::Versions(_)) => {
+            let detail = "a history is of the whole set: ask for it without the file path";
+            return Err(Problem::bad_request("invalid_query", detail));
+        }
+    };
     let Some(file) = set.file(&path) else {
         let problem = Problem::not_found("this file is not in the set");
         return Err(with_revision(problem, &set));
@@ -91,13 +131,14 @@ pub(crate) async fn get_file(
 /// `PUT /runtimes/{repo_id}/{branch}`: replaces the whole set in one step. 201 where none was
 /// served before (RFC 9110 §9.3.4), else 200; the answer is the set's line in the list.
 pub(crate) async fn put_set(
-    State(app): State<Arc<App>>,
+    app: Arc<App>,
     caller: Caller,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let (repository, branch) = authorized(&caller, &uri, Right::Write)?;
+    history::refuse(&uri)?;
     let preconditions = preconditions(&headers, BareNumbers::Refused)?;
     media::require_json(&headers)?;
     let text = body::read(body, &headers, &caller.settings.limits.max_runtime_set_bytes).await?;
@@ -108,6 +149,7 @@ pub(crate) async fn put_set(
         (&repository, &branch),
         new,
         preconditions,
+        history::author(&app, &caller),
     )
     .await?;
     let status = if replaced.created { StatusCode::CREATED } else { StatusCode::OK };
@@ -120,12 +162,13 @@ pub(crate) async fn put_set(
 
 /// `DELETE /runtimes/{repo_id}/{branch}`: 204, or 404 where no set is served.
 pub(crate) async fn delete_set(
-    State(app): State<Arc<App>>,
+    app: Arc<App>,
     caller: Caller,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (repository, branch) = authorized(&caller, &uri, Right::Write)?;
+    history::refuse(&uri)?;
     let preconditions = preconditions(&headers, BareNumbers::Refused)?;
     let names = (&repository, &branch);
     if runtimes::remove_if(app.store.as_ref(), &app.sets, names, preconditions).await? {

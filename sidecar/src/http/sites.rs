@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, Uri};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use stowage_config::Contract;
@@ -23,27 +23,29 @@ use crate::builds::{self, Entry, Listed, Listing, LogError};
 use crate::json;
 
 /// What a client logs; other members are ignored.
-#[derive(Deserialize)]
-struct NewEntry<'a> {
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct NewEntry<'a> {
     build_id: String,
     action: String,
     status: String,
     #[serde(borrow, default)]
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     metadata: Option<&'a RawValue>,
 }
 
 /// What a POST is answered with.
-#[derive(Serialize)]
-struct Logged<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Logged<'a> {
     status: &'static str,
     site_id: &'a str,
     build_id: &'a str,
+    #[schemars(with = "String", extend("format" = "date-time"))]
     timestamp: Timestamp,
 }
 
 /// `POST /sites/{site}/logs`: 201; the time is the server's.
 pub(crate) async fn post_log(
-    State(app): State<Arc<App>>,
+    app: Arc<App>,
     caller: Caller,
     uri: Uri,
     headers: HeaderMap,
@@ -62,7 +64,7 @@ pub(crate) async fn post_log(
 
 /// `GET /sites/{site}/versions`, with `?all=true` also those without a log.
 pub(crate) async fn versions(
-    State(app): State<Arc<App>>,
+    app: Arc<App>,
     caller: Caller,
     uri: Uri,
     headers: HeaderMap,

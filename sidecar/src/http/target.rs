@@ -50,6 +50,37 @@ pub(crate) fn query(uri: &Uri, parameter: &str) -> Result<Option<String>, Proble
     Ok(found)
 }
 
+/// The value of a query parameter that is a whole number.
+///
+/// # Errors
+/// 400 where it is none; as [`query`].
+pub(crate) fn number(uri: &Uri, parameter: &str) -> Result<Option<u64>, Problem> {
+    let Some(text) = query(uri, parameter)? else { return Ok(None) };
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let detail = format!("{parameter} is a whole number");
+        return Err(Problem::bad_request("invalid_query", detail));
+    }
+    // More than anything there can be is as good as the most.
+    Ok(Some(text.parse().unwrap_or(u64::MAX)))
+}
+
+/// How many entries of a list a page is to have; `None` for all.
+///
+/// # Errors
+/// 400 where it is less than one; as [`number`].
+pub(crate) fn limit(uri: &Uri) -> Result<Option<usize>, Problem> {
+    match number(uri, "limit")? {
+        Some(0) => Err(Problem::bad_request("invalid_query", "limit is a whole number from 1 on")),
+        limit => Ok(limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX))),
+    }
+}
+
+/// 400 for a `continue` that no list gave.
+pub(crate) fn bad_continue() -> Problem {
+    let detail = "continue is no token of this list: send one as it was answered, or none";
+    Problem::bad_request("invalid_query", detail)
+}
+
 /// 400 for a value that cannot be decoded.
 pub(crate) fn bad_escape(what: &str) -> Problem {
     Problem::bad_request(

@@ -47,7 +47,8 @@ struct Decision {
 /// A decision and the change that carries it out.
 type Decided = Result<(Decision, Change), ReplaceError>;
 
-/// Replaces the set of a repository's branch if the preconditions hold for the set's own tag.
+/// Replaces the set of a repository's branch if the preconditions hold for the set's own tag. The
+/// history tells who did.
 ///
 /// The same content under the same revision writes nothing; under another one, only that moves.
 ///
@@ -59,6 +60,7 @@ pub(crate) async fn replace_if(
     (repository, branch): (&Name, &Name),
     new: NewSet,
     preconditions: Preconditions,
+    author: Option<Arc<str>>,
 ) -> Result<Replacement, ReplaceError> {
     let key = Key::runtime_set(repository, branch);
     let names = (repository.clone(), branch.clone());
@@ -69,7 +71,7 @@ pub(crate) async fn replace_if(
         replacement((&names.0, &names.1), &new, old, &now)
             .map_err(|e| StoreError::Io(e.into()).into())
     };
-    let (decision, stored) = change(store, cache, &key, decide).await?;
+    let (decision, stored) = change(store, cache, &key, author, decide).await?;
     let stored = stored.ok_or_else(|| StoreError::Corrupt {
         key: key.to_string(),
         reason: "nothing stands there after a write".into(),
@@ -97,7 +99,7 @@ pub(crate) async fn remove_if(
         demand(&preconditions, old)?;
         Ok((Decision { changed: true, created: false }, Change::Delete))
     };
-    change(store, Some(cache), &key, decide).await.map(|(decision, _)| decision.changed)
+    change(store, Some(cache), &key, None, decide).await.map(|(decision, _)| decision.changed)
 }
 
 /// Decides on the stored set and carries that out with no other write in between.
@@ -108,6 +110,7 @@ async fn change(
     store: &dyn Store,
     cache: Option<&SetCache>,
     key: &Key,
+    author: Option<Arc<str>>,
     decide: impl Fn(Option<&StoredSet>) -> Decided + Send + 'static,
 ) -> Result<(Decision, Option<Arc<Object>>), ReplaceError> {
     let seen = store.get(key).await?;
@@ -127,7 +130,7 @@ async fn change(
             decided.as_ref().map_or(Change::Keep, |(_, change)| change.clone())
         }
     };
-    let updated = store.update(key, Preconditions::none(), Box::new(edit)).await?;
+    let updated = store.update_by(key, Preconditions::none(), Box::new(edit), author).await?;
     let decided = std::mem::replace(
         &mut *decided.lock().unwrap_or_else(PoisonError::into_inner),
         Ok((Decision { changed: false, created: false }, Change::Keep)),

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -37,6 +38,15 @@ pub(crate) struct StoredFile {
     pub(crate) tag: EntityTag,
     created_at: String,
     updated_at: String,
+}
+
+/// What a set is called.
+#[derive(Debug)]
+pub(crate) struct Head {
+    /// The Git commit.
+    pub(crate) revision: String,
+    /// The set's own tag.
+    pub(crate) tag: EntityTag,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -113,7 +123,7 @@ impl StoredSet {
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] where it is not one that [`encode`] wrote.
-    pub(super) fn parse(key: &Key, object: &Object) -> Result<Self, StoreError> {
+    pub(crate) fn parse(key: &Key, object: &Object) -> Result<Self, StoreError> {
         let corrupt = |reason: String| StoreError::Corrupt { key: key.to_string(), reason };
         let document: Document<'_> =
             serde_json::from_slice(&object.body).map_err(|e| corrupt(e.to_string()))?;
@@ -138,6 +148,18 @@ impl StoredSet {
             files_json: part(document.files.get()),
             files: entries.into_iter().map(file).collect(),
         })
+    }
+
+    /// What a stored document says before its files.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where it is not one that [`encode`] wrote.
+    pub(crate) fn head(key: &Key, object: &Object) -> Result<Head, StoreError> {
+        let corrupt = |reason: String| StoreError::Corrupt { key: key.to_string(), reason };
+        let document: Document<'_> =
+            serde_json::from_slice(&object.body).map_err(|e| corrupt(e.to_string()))?;
+        let tag = EntityTag::new(&document.etag).map_err(|e| corrupt(e.to_string()))?;
+        Ok(Head { revision: document.revision.into_owned(), tag })
     }
 
     /// Whether a new set has the same files with the same content.
@@ -205,11 +227,8 @@ pub(super) fn encode(
 
 /// A tag that is a digest: equal texts have equal tags, and no others do.
 pub(crate) fn digest_tag(text: &[u8]) -> EntityTag {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let digest = Sha256::digest(text);
-    let digit = |nibble: u8| char::from(HEX.get(usize::from(nibble)).copied().unwrap_or(b'0'));
-    let half = digest.iter().take(16);
-    let hex: String = half.flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
+    let mut hex = HEXLOWER.encode(&Sha256::digest(text));
+    hex.truncate(32);
     // Hexadecimal digits are always allowed in a tag.
     EntityTag::new(&hex).unwrap_or_else(|_| EntityTag::from_version(0))
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,20 +10,24 @@ use axum::response::Response;
 use futures_util::FutureExt;
 use hyper::Request;
 use hyper::body::Incoming;
+use stowage_config::Limits;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Ends, serve_connection};
-use crate::http::App;
+use super::connection::{Ends, Times, serve_connection};
+use crate::http::{App, Peer};
 
 /// How long accepting rests after an error such as "too many open files".
 const ERROR_REST: Duration = Duration::from_millis(100);
 
 /// How often a server that is to end looks whether connections are still open.
 const LINGER_STEP: Duration = Duration::from_millis(10);
+
+/// A connection, and the address of its peer.
+type Accepted = (TcpStream, SocketAddr);
 
 /// One port's connections.
 pub(super) struct Acceptor {
@@ -47,22 +52,31 @@ impl Acceptor {
         handler: H,
         counted: Option<Arc<App>>,
     ) where
-        H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        H: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<Response, Infallible>> + Send + 'static,
     {
         let mut connections = JoinSet::new();
         let ends = Ends { soon: self.ending.clone(), now: CancellationToken::new() };
-        let mut spawn = |stream: TcpStream, place| {
+        let spawn = |connections: &mut JoinSet<()>, (stream, peer): Accepted, place| {
             let (handler, ends) = (handler.clone(), ends.clone());
+            let peer = Peer::from(peer.ip());
+            let handler = move |request| handler(peer, request);
             let guard = counted.as_ref().map(|app| app.metrics.connection());
+            let times = counted.as_ref().map_or_else(
+                || Times::of(&Limits::default()),
+                |app| Times::of(&app.settings.borrow().limits),
+            );
+            let counted = counted.clone();
             connections.spawn(async move {
-                serve_connection(stream, handler, ends).await;
+                serve_connection(stream, handler, times, ends, counted).await;
                 drop((guard, place));
             });
         };
 
         let mut linger_until = None;
         loop {
+            // One that has ended keeps its memory until it is joined.
+            while connections.try_join_next().is_some() {}
             // A place first: without one, connections wait in the kernel's queue.
             let open = self.places_max - self.places.available_permits();
             if self.ending.is_cancelled() {
@@ -81,7 +95,7 @@ impl Acceptor {
                 () = sleep(LINGER_STEP), if linger_until.is_some() => continue,
             };
             match accepted {
-                (Ok((stream, _)), place) => spawn(stream, place),
+                (Ok(accepted), place) => spawn(&mut connections, accepted, place),
                 (Err(error), _) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     sleep(ERROR_REST).await;
@@ -89,9 +103,9 @@ impl Acceptor {
             }
         }
         // What the kernel has taken already would otherwise be reset.
-        while let Some(Ok((stream, _))) = self.listener.accept().now_or_never() {
+        while let Some(Ok(accepted)) = self.listener.accept().now_or_never() {
             let place = Arc::clone(&self.places).try_acquire_owned().ok();
-            spawn(stream, place);
+            spawn(&mut connections, accepted, place);
         }
         drop(self.listener);
         ends.now.cancel();
@@ -129,7 +143,7 @@ mod tests {
         let task = tokio::spawn(acceptor.run(
             Duration::ZERO,
             Duration::from_secs(5),
-            async |_| Ok(Response::new(Body::from("x"))),
+            async |_, _| Ok(Response::new(Body::from("x"))),
             None,
         ));
         let mut first = TcpStream::connect(address).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,19 +10,17 @@ use std::time::Duration;
 use axum::response::Response;
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use stowage_config::Limits;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// How long the head of a connection's first request may take.
-const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
-/// How long a connection may rest after that, the next request's head included. Clients keep theirs for
-/// 90 s (Go's and Rust's common ones): a connection that the server closes first may lose a request
-/// that is on its way, and a client may not repeat a write by itself (RFC 9110 §9.2.2).
-const REST_TIME_MAX: Duration = Duration::from_secs(120);
+use super::streams::{Offered, Streams};
+use crate::http::App;
+
 /// The most bytes of a request's head.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// How many requests one h2c connection may have in flight.
@@ -30,11 +28,41 @@ const STREAMS_MAX: u32 = 256;
 /// How often, and how long, an h2c peer that says nothing is asked whether it is there.
 const PING_EVERY: Duration = Duration::from_secs(20);
 
-/// How long a peer may leave sent bytes unacknowledged, or its window shut.
-const UNREAD_TIME_MAX: Duration = Duration::from_secs(60);
+/// How many bytes of an h2c stream wait for the peer's machine to take them, beyond a piece.
+const SEND_BYTES_MAX: usize = 128 << 10;
 /// How long a connection that has not sent its first request yet is waited for once the server
 /// ends: it may have been taken in the very last moment, with a request on its way.
 const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(500);
+
+/// What HTTP/2 with prior knowledge begins with.
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How soon it is looked at again where a part of it has come, at first and in the end.
+const PREFACE_STEP: Duration = Duration::from_millis(10);
+const PREFACE_STEP_MAX: Duration = Duration::from_secs(1);
+
+/// How long a peer may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    /// For the head of a connection's first request.
+    pub(super) head_max: Duration,
+    /// Between requests, the next one's head included. Clients keep connections for 90 s (Go's and
+    /// Rust's common ones): one that the server closes first may lose a request that is on its way,
+    /// and a client may not repeat a write by itself (RFC 9110 §9.2.2).
+    pub(super) rest_max: Duration,
+    /// While the peer takes nothing of what is sent.
+    pub(super) stall_max: Duration,
+}
+
+impl Times {
+    /// Those of the limits.
+    pub(super) fn of(limits: &Limits) -> Self {
+        Self {
+            head_max: limits.head_max(),
+            rest_max: limits.rest_max(),
+            stall_max: limits.stall_max(),
+        }
+    }
+}
 
 /// The two steps in which connections end.
 #[derive(Debug, Clone)]
@@ -45,9 +73,15 @@ pub(super) struct Ends {
     pub(super) now: CancellationToken,
 }
 
-/// Serves a connection until the peer leaves, it stalls, or the server ends.
-pub(super) async fn serve_connection<H, F>(stream: TcpStream, handler: H, ends: Ends)
-where
+/// Serves a connection until the peer leaves, it stalls, or the server ends. `counted` hears of streams
+/// that stalled.
+pub(super) async fn serve_connection<H, F>(
+    stream: TcpStream,
+    handler: H,
+    times: Times,
+    ends: Ends,
+    counted: Option<Arc<App>>,
+) where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Result<Response, Infallible>> + Send + 'static,
 {
@@ -55,76 +89,148 @@ where
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
-    // A peer that takes nothing of its answer would keep it in memory for good.
-    let unread_ms = u32::try_from(UNREAD_TIME_MAX.as_millis()).unwrap_or(u32::MAX);
+    // A peer whose machine takes nothing of an answer would keep it in memory for good.
+    let unread_ms = u32::try_from(times.stall_max.as_millis()).unwrap_or(u32::MAX);
     if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(&stream, unread_ms) {
         tracing::debug!(%error, "TCP_USER_TIMEOUT could not be set");
     }
     let started = Arc::new(AtomicBool::new(false));
-    let is_h2 = Arc::new(AtomicBool::new(false));
+    let mut silence = pin!(silence(&started, times.head_max));
+    let is_h2 = tokio::select! {
+        version = speaks_h2(&stream) => version,
+        () = silence.as_mut() => return,
+        () = going_away(&ends, false, &started) => return,
+    };
     let service = service_fn({
-        let (started, is_h2) = (Arc::clone(&started), Arc::clone(&is_h2));
+        let started = Arc::clone(&started);
         move |request: Request<Incoming>| {
             started.store(true, Ordering::Relaxed);
-            is_h2.store(request.version() == http::Version::HTTP_2, Ordering::Relaxed);
             handler(request)
         }
     });
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(REST_TIME_MAX)
-        .max_buf_size(HEAD_BYTES_MAX);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
-        .keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PING_EVERY);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let stream = TokioIo::new(stream);
+    let away = going_away(&ends, is_h2, &started);
+    if is_h2 {
+        let streams = Streams::new();
+        let mut builder = http2::Builder::new(streams.clone());
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS_MAX)
+            .max_send_buf_size(SEND_BYTES_MAX)
+            .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+            .keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_EVERY);
+        let service = service_fn(move |request| {
+            let answer = service.call(request);
+            async { Ok::<_, Infallible>(answer.await?.map(Offered::new)) }
+        });
+        let connection = builder.serve_connection(stream, service);
+        let stalled = |count| {
+            tracing::debug!(count, "streams were reset: their peer took nothing of them");
+            if let Some(app) = &counted {
+                app.metrics.streams_stalled(count);
+            }
+        };
+        let rest = Rest {
+            rested: streams.rested(times.stall_max, times.rest_max, stalled),
+            // What was handed over may still be on its way.
+            closed: streams.rested(times.stall_max, times.stall_max, stalled),
+        };
+        // Apart, so that a connection of HTTP/1.1 does not carry the room for it.
+        Box::pin(drive(connection, http2::Connection::graceful_shutdown, silence, away, rest))
+            .await;
+    } else {
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(times.rest_max)
+            .max_buf_size(HEAD_BYTES_MAX);
+        let connection = builder.serve_connection(stream, service);
+        // It closes one at rest by itself.
+        let rest = Rest { rested: pending(), closed: pending() };
+        drive(connection, http1::Connection::graceful_shutdown, silence, away, rest).await;
+    }
+}
 
-    let mut goes_away = false;
-    let mut silence = pin!(silence(&started));
+/// Until a connection has rested for too long.
+struct Rest<R, C> {
+    /// So that it is told to end.
+    rested: R,
+    /// So that it is closed although its peer does not let it end.
+    closed: C,
+}
+
+/// Serves until the connection ends, is silent for too long, or has ended its last request.
+async fn drive<C: Future<Output = hyper::Result<()>>>(
+    connection: C,
+    end: impl FnOnce(Pin<&mut C>),
+    mut silence: Pin<&mut impl Future<Output = ()>>,
+    away: impl Future<Output = ()>,
+    rest: Rest<impl Future<Output = ()>, impl Future<Output = ()>>,
+) {
+    let (mut connection, mut away) = (pin!(connection), pin!(away));
+    let (mut rested, mut closed) = (pin!(rest.rested), pin!(rest.closed));
+    let mut end = Some(end);
     loop {
-        // A condition of a branch is looked at when the loop comes round, which is hardly ever: what
-        // changes meanwhile is looked at by the branch itself.
         tokio::select! {
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
-                    tracing::debug!(error, "a connection ended early");
+                    tracing::debug!(%error, "a connection ended early");
                 }
                 return;
             }
             () = silence.as_mut() => return,
-            () = going_away(&ends, &is_h2, &started), if !goes_away => {
-                goes_away = true;
-                connection.as_mut().graceful_shutdown();
+            () = away.as_mut(), if end.is_some() => {
+                if let Some(end) = end.take() {
+                    end(connection.as_mut());
+                }
             }
+            () = rested.as_mut(), if end.is_some() => {
+                if let Some(end) = end.take() {
+                    end(connection.as_mut());
+                }
+            }
+            () = closed.as_mut(), if end.is_none() => return,
         }
+    }
+}
+
+/// Whether a peer begins with the preface of HTTP/2 (RFC 9113 §3.4). The bytes stay where they are: what
+/// is read ahead of hyper makes its buffer grow to twice its length, for as long as the connection is open.
+async fn speaks_h2(stream: &TcpStream) -> bool {
+    let mut start = [0; PREFACE.len()];
+    let mut step = PREFACE_STEP;
+    loop {
+        let Ok(length) = stream.peek(&mut start).await else { return false };
+        if length == 0 || start[..length] != PREFACE[..length] {
+            return false;
+        }
+        if length == PREFACE.len() {
+            return true;
+        }
+        // There is something to be read as long as nobody does, so nothing else tells when there is more.
+        // Who sends a byte and waits costs ever less.
+        sleep(step).await;
+        step = (step * 2).min(PREFACE_STEP_MAX);
     }
 }
 
 /// Until a connection has been open for too long without a request. The version is told apart before
 /// hyper's own limit, which is that of later requests, starts to count.
-async fn silence(started: &AtomicBool) {
-    sleep(HEAD_TIME_MAX).await;
+async fn silence(started: &AtomicBool, head_max: Duration) {
+    sleep(head_max).await;
     if started.load(Ordering::Relaxed) {
         pending::<()>().await;
     }
 }
 
-/// Until a connection is to end with its last request: one of h2c as soon as the server is to end.
-async fn going_away(ends: &Ends, is_h2: &AtomicBool, started: &AtomicBool) {
+/// Until a connection is to end with its last request: one of h2c as soon as the server is to end,
+/// another as soon as it rests.
+async fn going_away(ends: &Ends, is_h2: bool, started: &AtomicBool) {
     ends.soon.cancelled().await;
-    if !is_h2.load(Ordering::Relaxed) {
-        end_of(ends, started).await;
+    if is_h2 && started.load(Ordering::Relaxed) {
+        return;
     }
-}
-
-/// Until a connection is to be closed as soon as it rests.
-async fn end_of(ends: &Ends, started: &AtomicBool) {
     ends.now.cancelled().await;
     if !started.load(Ordering::Relaxed) {
         sleep(FIRST_REQUEST_GRACE).await;
@@ -154,6 +260,7 @@ mod tests {
     async fn a_connection_rests_longer_than_clients_keep_one_and_not_for_ever() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
+        let times = Times::of(&Limits::default());
         let (passes, mut passed) = mpsc::channel::<(Duration, std::sync::mpsc::Sender<()>)>(1);
         let client = tokio::task::spawn_blocking(move || {
             let pass = |time: Duration| {
@@ -173,9 +280,9 @@ mod tests {
                     stream.read(&mut [0; 1]).is_ok_and(|length| length == 0)
                 })
             };
-            assert!(ends(stream, REST_TIME_MAX + Duration::from_secs(1)), "one that rests");
+            assert!(ends(stream, times.rest_max + Duration::from_secs(1)), "one that rests");
             let silent = std::net::TcpStream::connect(address).expect("a connection");
-            assert!(ends(silent, HEAD_TIME_MAX + Duration::from_secs(1)), "no request ever came");
+            assert!(ends(silent, times.head_max + Duration::from_secs(1)), "no request ever came");
         });
         tokio::spawn(async move {
             while let Some((time, done)) = passed.recv().await {
@@ -187,7 +294,7 @@ mod tests {
         let handler = |_| async { Ok(Response::new(Body::from("here"))) };
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve_connection(stream, handler, ends.clone()));
+                tokio::spawn(serve_connection(stream, handler, times, ends.clone(), None));
             }
         });
         client.await.expect("the client's end");

@@ -3,6 +3,7 @@
 
 use std::io::{self, Read};
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -63,8 +64,7 @@ impl Tally {
     }
 
     pub(super) fn contents(self, sequence: u64) -> Contents {
-        let digest = self.digest.finalize();
-        let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = HEXLOWER.encode(&self.digest.finalize());
         let Self { files, bytes, .. } = self;
         Contents { snapshot: VERSION, sequence, files, bytes, sha256 }
     }

@@ -62,6 +62,7 @@ pub fn write(
     let mut copy = Copy { stream, copied: Names::default(), looked: Instant::now(), observer };
     copy.tree(&mut session)?;
     let span = copy.reach(&mut session)?;
+    copy.history(&mut session, span.map_or(u64::MAX, |span| span.up_to))?;
     if let Some(span) = &span {
         copy.journal(&mut session, span)?;
     }
@@ -181,6 +182,31 @@ impl<W: Write, O: Observer> Copy<'_, W, O> {
                 }
             }
         }
+    }
+
+    /// The versions before the current ones, as of the sequence that is reached: what the tree has
+    /// that was copied, its history has.
+    fn history(&mut self, session: &mut Session, up_to: u64) -> Result<(), SnapshotFailed> {
+        let mut left = self.list(session.source(), Source::HISTORY)?;
+        while let Some((path, kind)) = left.pop() {
+            if self.looks() {
+                session.check()?;
+            }
+            if kind == Kind::Directory {
+                left.extend(self.list(session.source(), &path)?);
+                continue;
+            }
+            let file = session.source().open_history(&path, up_to);
+            let Some(file) = file.map_err(|error| unreadable(&path, error))? else { continue };
+            let length = file.length();
+            let mut content = Readable { file, error: None };
+            let written = self.stream.file(&path, 0, length, &mut content);
+            if let Some(error) = content.error {
+                return Err(unreadable(&path, error));
+            }
+            written.map_err(SnapshotFailed::Write)?;
+        }
+        Ok(())
     }
 
     fn journal(&mut self, session: &mut Session, span: &Span) -> Result<(), SnapshotFailed> {

@@ -34,14 +34,19 @@ async fn every_row_of_401_and_403() {
     let missing = |name, request: Request| {
         row(name).when(request).then(401).header("WWW-Authenticate", "Bearer")
     };
+    let invalid = |name, request: Request| {
+        let challenge = r#"Bearer error="invalid_token""#;
+        row(name).when(request).then(401).header("WWW-Authenticate", challenge)
+    };
     let rows = [
         missing("no credentials", get("/")),
         missing("no credentials, a write", put("/", "1")),
-        missing("an empty token", with(get("/"), "Bearer ")),
-        missing("no token", with(get("/"), "Bearer")),
-        missing("an unknown token", with(get("/"), "Bearer nobody-0123456789abcd")),
-        missing("another scheme", with(get("/"), "Basic YTpi")),
-        missing("two lines", admin(admin(get("/")))),
+        invalid("an empty token", with(get("/"), "Bearer ")),
+        invalid("no token", with(get("/"), "Bearer")),
+        invalid("an unknown token", with(get("/"), "Bearer nobody-0123456789abcd")),
+        invalid("a JWT where none is taken", with(get("/"), "Bearer eyJhbGciOiJub25lIn0.e30.")),
+        invalid("another scheme", with(get("/"), "Basic YTpi")),
+        invalid("two lines", admin(admin(get("/")))),
         missing("a token in the query does not count", get(&format!("/?access_token={ADMIN}"))),
         row("a token").when(admin(put("/", "1"))).then(200),
         row("the scheme's case does not matter")

@@ -23,11 +23,20 @@ async fn wrong_configurations_end_with_64_and_a_sentence() {
         ("cors: {allowedOrigins: [app.example]}", &["cors.allowedOrigins[0]"]),
         ("contracts: [kv, kv]", &["contracts[1]"]),
         (
-            "contracts: [jobs]",
-            &["jobs", "line 6", "expected one of runStore, kv, runtimes, artifacts"],
+            "contracts: [queues]",
+            &["queues", "line 6", "expected one of runStore, kv, jobs, runtimes, artifacts"],
         ),
         ("color: red", &["color"]),
         ("limits: {maxJsonBytes: lots}", &["lots", "not a size"]),
+        ("limits: {requestsPerSecond: 0}", &["0 requests per second", "1 to 1000000", "line 6"]),
+        ("limits: {requestsPerSecond: 1000001}", &["1 to 1000000"]),
+        ("limits: {headerTimeout: 1ms}", &["1ms is too short", "100ms or more"]),
+        ("tracing: {otlp: {endpoint: \"ftp://c\"}}", &["line 6", "write http://HOST:PORT"]),
+        (
+            "tracing: {otlp: {endpoint: \"http://c\", caFile: /ca.crt}}",
+            &["tracing.otlp.caFile", "write https://"],
+        ),
+        ("limits: {stallTimeout: 500ms}", &["500ms is too short", "1s or more"]),
         ("namespaces: [{name: ..}]", &["namespaces[0].name"]),
     ];
     for (extra, parts) in table {
@@ -210,7 +219,7 @@ async fn uploads_leave_descriptors_for_the_volume_too() {
 }
 
 #[tokio::test]
-async fn the_log_has_one_line_per_request_and_no_secret() {
+async fn the_access_log_has_one_line_per_request_and_no_secret() {
     let place = Place::new();
     let process = place.start().await;
     let request = with(put("/run-stores/doc?x=hidden-query", r#""hidden-body""#), ADMIN)
@@ -219,11 +228,12 @@ async fn the_log_has_one_line_per_request_and_no_secret() {
     let wrong = with(get("/run-stores/doc"), "hidden-0123456789abcdef");
     assert_eq!(wrong.send(process.address).await.status, 401);
     let (_, log) = process.terminate().await;
-    let line = log.lines().find(|line| line.contains("id-1")).expect("a line for the request");
+    let access = |line: &&str| line.contains("stowage::access") && line.contains("id-1");
+    let line = log.lines().find(access).expect("a line for the request");
     for part in ["PUT", "/run-stores/{name}", "200", "duration_ms", "admin"] {
         assert!(line.contains(part), "{line} lacks {part}");
     }
-    assert_eq!(log.lines().filter(|line| line.contains("id-1")).count(), 1, "{log}");
+    assert_eq!(log.lines().filter(access).count(), 1, "{log}");
     for secret in [ADMIN, "hidden"] {
         assert!(!log.contains(secret), "{secret} must not be logged: {log}");
     }

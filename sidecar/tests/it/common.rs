@@ -36,6 +36,25 @@ async fn every_row_of_the_router() {
 }
 
 #[tokio::test]
+async fn every_row_of_the_description() {
+    let rows = [
+        row("200 without credentials")
+            .when(get("/openapi.json"))
+            .then(200)
+            .holds(r#""openapi":"3.1.0""#),
+        row("200 with credentials that are no good")
+            .when(get("/openapi.json").header("Authorization", "Bearer wrong-0123456789abc"))
+            .then(200),
+        row("304")
+            .given(get("/openapi.json"))
+            .when(get("/openapi.json").header("If-None-Match", "{etag}"))
+            .then(304),
+        row("405").when(delete("/openapi.json")).then(405).header("Allow", "GET, HEAD, OPTIONS"),
+    ];
+    run(|| Setup::default().in_memory().token("admin", super::harness::ADMIN), rows).await;
+}
+
+#[tokio::test]
 async fn every_row_of_request_ids() {
     let long = "x".repeat(129);
     let rows = [
@@ -83,6 +102,11 @@ async fn a_store_that_takes_no_more_work_is_503_with_retry_after() {
         put(archive, "1"),
         delete(archive),
         get("/sites/a/versions"),
+        get("/jobs"),
+        get("/runs"),
+        get("/jobs/j/runs/r/events"),
+        put("/jobs/j", "{}"),
+        delete("/jobs/j"),
     ];
     for request in requests {
         let answer = server.send(&request).await;
@@ -110,6 +134,9 @@ async fn a_write_with_an_unknown_outcome_is_500_and_says_to_read_first() {
         (delete("/runtimes/etl/main"), "/runtimes/etl/main/a", 404),
         (put("/artifacts/blog/b", "1"), "/artifacts/blog/b", 200),
         (delete("/artifacts/blog/b"), "/artifacts/blog/b", 404),
+        (put("/jobs/j", "{}"), "/jobs/j", 200),
+        (delete("/jobs/j"), "/jobs/j", 404),
+        (put("/jobs/j/runs/r", "{}"), "/jobs/j/runs/r", 200),
         (
             Request::new("POST", "/sites/blog/logs")
                 .body(r#"{"build_id":"b","action":"a","status":"s"}"#),

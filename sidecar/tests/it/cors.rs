@@ -34,7 +34,7 @@ async fn every_row_of_preflights() {
                  X-Thesara-App-Id, X-Thesara-Scope, X-Thesara-Room-Token",
             )
             .has("Access-Control-Max-Age")
-            .header("Vary", "Origin")
+            .header("Vary", "Origin, Accept-Encoding")
             .body(""),
         row("those that the preflight names")
             .when(
@@ -62,7 +62,7 @@ async fn every_row_of_preflights() {
             .lacks("Access-Control-Allow-Origin")
             .lacks("Access-Control-Allow-Credentials")
             .lacks("Access-Control-Allow-Methods")
-            .header("Vary", "Origin"),
+            .header("Vary", "Origin, Accept-Encoding"),
         row("of a set of runtime configs")
             .when(preflight("/runtimes/a/b", APP, "PUT"))
             .then(204)
@@ -90,7 +90,7 @@ async fn every_row_of_answers() {
             .header("Access-Control-Allow-Origin", APP)
             .header("Access-Control-Allow-Credentials", "true")
             .header("Access-Control-Expose-Headers", exposed)
-            .header("Vary", "Origin"),
+            .header("Vary", "Origin, Accept-Encoding"),
         row("errors too: 401")
             .when(get("/").header("Origin", APP))
             .then(401)

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use stowage_store::{
-    Archive, ArchiveInfo, ArchiveKey, BackendKind, Edit, Key, MemoryStore, Name, Namespace,
-    NamespaceKey, Object, Patch, Patched, Preconditions, Prefix, Put, Result, Store, StoreError,
-    Updated, Upload,
+    Archive, ArchiveInfo, ArchiveKey, BackendKind, Changes, Edit, Folder, Kept, Key, MemoryStore,
+    Name, Namespace, NamespaceKey, Object, Patch, Patched, Preconditions, Prefix, Put, Result,
+    Segment, Store, StoreError, Updated, Upload, Version,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -75,22 +75,82 @@ impl Store for Failing {
         self.inner.get(key).await
     }
 
-    async fn put(&self, key: &Key, body: Bytes, preconditions: Preconditions) -> Result<Put> {
+    async fn put_by(
+        &self,
+        key: &Key,
+        body: Bytes,
+        preconditions: Preconditions,
+        author: Option<Arc<str>>,
+    ) -> Result<Put> {
         self.puts.fetch_add(1, Ordering::Relaxed);
         self.gate.acquire().await.expect("an open gate").forget();
-        self.written(self.inner.put(key, body, preconditions).await?)
+        self.written(self.inner.put_by(key, body, preconditions, author).await?)
     }
 
-    async fn update(&self, key: &Key, preconditions: Preconditions, edit: Edit) -> Result<Updated> {
-        self.written(self.inner.update(key, preconditions, edit).await?)
+    async fn update_by(
+        &self,
+        key: &Key,
+        preconditions: Preconditions,
+        edit: Edit,
+        author: Option<Arc<str>>,
+    ) -> Result<Updated> {
+        self.written(self.inner.update_by(key, preconditions, edit, author).await?)
+    }
+
+    fn history_length(&self) -> usize {
+        self.inner.history_length()
+    }
+
+    async fn history(&self, key: &Key) -> Result<Vec<Version>> {
+        self.inner.history(key).await
+    }
+
+    async fn version(&self, key: &Key, version: &Version) -> Result<Option<Arc<Object>>> {
+        self.inner.version(key, version).await
+    }
+
+    async fn namespace_history(&self, key: &NamespaceKey) -> Result<Vec<Version>> {
+        self.inner.namespace_history(key).await
+    }
+
+    async fn namespace_version(
+        &self,
+        key: &NamespaceKey,
+        version: u64,
+    ) -> Result<Option<Arc<Namespace>>> {
+        self.inner.namespace_version(key, version).await
+    }
+
+    async fn namespace_changes(
+        &self,
+        key: &NamespaceKey,
+        after: u64,
+        up_to: u64,
+        bytes: u64,
+    ) -> Result<Option<Vec<Kept>>> {
+        let changes = self.inner.namespace_changes(key, after, up_to, bytes);
+        changes.await
     }
 
     async fn delete(&self, key: &Key, preconditions: Preconditions) -> Result<bool> {
         self.written(self.inner.delete(key, preconditions).await?)
     }
 
+    async fn delete_job(&self, job: &Segment, preconditions: Preconditions) -> Result<bool> {
+        self.written(self.inner.delete_job(job, preconditions).await?)
+    }
+
     async fn list(&self, prefix: &Prefix, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
         self.inner.list(prefix, after, limit).await
+    }
+
+    async fn directories(
+        &self,
+        folder: &Folder,
+        after: Option<&Segment>,
+        limit: usize,
+    ) -> Result<Vec<Segment>> {
+        self.inner.directories(folder, after, limit).await
     }
 
     async fn namespace(&self, key: &NamespaceKey) -> Result<Arc<Namespace>> {
@@ -99,6 +159,14 @@ impl Store for Failing {
 
     async fn patch(&self, key: &NamespaceKey, patch: Patch) -> Result<Patched> {
         self.written(self.inner.patch(key, patch).await?)
+    }
+
+    async fn watch(&self, key: &Key) -> Result<(Option<Arc<Object>>, Changes)> {
+        self.inner.watch(key).await
+    }
+
+    async fn watch_namespace(&self, key: &NamespaceKey) -> Result<(Arc<Namespace>, Changes)> {
+        self.inner.watch_namespace(key).await
     }
 
     async fn upload(&self, key: &ArchiveKey) -> Result<Box<dyn Upload>> {

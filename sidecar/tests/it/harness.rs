@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use stowage_config::{SidecarConfig, Token};
 use stowage_sidecar::server::{Listeners, ServeError, serve};
-use stowage_sidecar::settings::{NoAuth, Settings};
+use stowage_sidecar::settings::{NoAuth, Secrets, Settings};
 use stowage_store::{MemoryStore, Store, VolumeOptions, VolumeStore};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -26,8 +26,10 @@ pub(crate) const ADMIN: &str = "admin-0123456789abcdef";
 pub(crate) struct Setup {
     config: Vec<String>,
     tokens: Vec<(String, String)>,
+    keys: Option<String>,
     grace: Option<Duration>,
     store: Option<Arc<dyn Store>>,
+    history: usize,
 }
 
 impl Setup {
@@ -43,6 +45,12 @@ impl Setup {
         self
     }
 
+    /// What stands in the file of the keys of JWTs.
+    pub(crate) fn keys(mut self, text: &str) -> Self {
+        self.keys = Some(text.to_owned());
+        self
+    }
+
     pub(crate) fn grace(mut self, grace: Duration) -> Self {
         self.grace = Some(grace);
         self
@@ -51,6 +59,12 @@ impl Setup {
     /// Serves a store of the test's own.
     pub(crate) fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.store = Some(store);
+        self
+    }
+
+    /// So many versions are kept.
+    pub(crate) fn history(mut self, versions: usize) -> Self {
+        self.history = versions;
         self
     }
 
@@ -67,8 +81,11 @@ impl Setup {
         let config: SidecarConfig = serde_saphyr::from_str(&yaml).expect("a configuration");
         let token =
             |(name, text): &(String, String)| (name.clone(), Token::parse(text).expect("a token"));
-        let tokens = self.tokens.iter().map(token).collect();
-        Settings::new(&config, tokens, NoAuth::Insecure).expect("settings")
+        let secrets = Secrets {
+            tokens: self.tokens.iter().map(token).collect(),
+            jwt_keys: self.keys.clone().map(String::into_bytes),
+        };
+        Settings::new(&config, secrets, NoAuth::Insecure).expect("settings")
     }
 
     pub(crate) async fn start(self) -> Server {
@@ -81,7 +98,7 @@ impl Setup {
         let store = match self.store {
             Some(store) => store,
             None => {
-                let options = VolumeOptions::default();
+                let options = VolumeOptions { history: self.history, ..VolumeOptions::default() };
                 Arc::new(VolumeStore::open(&dir.path().join("data"), &options).expect("a store"))
             }
         };

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 
 use super::failing::Failing;
 use super::harness::{ADMIN, Server, Setup, eventually};
-use super::raw::{get, head, put};
+use super::open_metrics::Exposition;
+use super::raw::{get, head, patch, put};
 use super::rows::{row, run};
 
 #[tokio::test]
@@ -31,7 +32,7 @@ async fn the_second_port_needs_no_credentials() {
         assert_eq!(get(path).send(server.management).await.status, 200, "{path}");
         assert_eq!(server.send(&get(path)).await.status, 404, "{path} on the main port");
     }
-    assert_eq!(get("/").send(server.management).await.status, 404);
+    assert_eq!(get("/nowhere").send(server.management).await.status, 404);
     let refused = put("/readyz", "1").send(server.management).await;
     assert_eq!((refused.status, refused.header("allow").as_deref()), (405, Some("GET,HEAD")));
     assert_eq!(refused.header("content-type").as_deref(), Some("application/problem+json"));
@@ -86,15 +87,65 @@ async fn metrics_count_by_template_and_end_as_open_metrics() {
     assert!(!text.contains("secret"), "raw paths must not be labels:\n{text}");
 }
 
+/// Everything that is counted is there after some work of every kind, and every reader takes it.
+#[tokio::test]
+async fn metrics_are_open_metrics_and_tell_of_the_engine() {
+    let server = Server::start().await;
+    let scrape = async || {
+        let text = get("/metrics").send(server.management).await.text();
+        Exposition::parse(&text).unwrap_or_else(|e| panic!("{e} in:\n{text}"))
+    };
+    let before = scrape().await;
+    assert_eq!(before.value("stowage_commit_records_count", &[]), Some(0.0));
+    for number in 0..3 {
+        server.send(&put(&format!("/run-stores/{number}"), "[1]")).await;
+        server.send(&get("/run-stores/none")).await;
+    }
+    let kv = patch("/api/storage?ns=a", "0", r#"[{"op":"set","key":"k","value":1}]"#);
+    assert_eq!(server.send(&kv).await.status, 201);
+    let after = eventually("the tree is up to date", async || {
+        let now = scrape().await;
+        (now.value("stowage_dirty_entries", &[]) == Some(0.0)).then_some(now)
+    })
+    .await;
+    let value = |name: &str| after.value(name, &[]).unwrap_or_else(|| panic!("no {name}"));
+    // Each write came alone; the checkpoint's own record may have come with one.
+    assert!(value("stowage_commit_records_count") >= 4.0, "{after:?}");
+    assert!(value("stowage_commit_records_sum") >= 4.0, "{after:?}");
+    assert!(value("stowage_journal_sync_duration_seconds_count") >= 4.0, "{after:?}");
+    assert!(value("stowage_checkpoint_duration_seconds_count") >= 1.0, "{after:?}");
+    assert!(value("stowage_checkpoint_age_seconds") < 20.0, "{after:?}");
+    assert!(value("stowage_cache_entries") >= 4.0, "{after:?}");
+    assert!(value("stowage_cache_bytes") > 0.0, "{after:?}");
+    assert!(value("stowage_journal_segments") >= 1.0, "{after:?}");
+    assert_eq!(value("stowage_dirty_bytes"), 0.0);
+    assert_eq!(value("stowage_commit_queue_records"), 0.0);
+    assert_eq!(value("stowage_out_of_space_total"), 0.0);
+    for used in ["journal", "cache", "dirty"] {
+        let (bytes, limit) =
+            (format!("stowage_{used}_bytes"), format!("stowage_{used}_limit_bytes"));
+        assert!(value(&bytes) <= value(&limit), "{used}: {after:?}");
+    }
+    assert!(value("stowage_volume_available_bytes") <= value("stowage_volume_size_bytes"));
+    let name = "stowage_http_request_duration_seconds_count";
+    let labels = [("route", "/run-stores/{name}"), ("method", "GET"), ("status_class", "4xx")];
+    assert_eq!(after.value(name, &labels), Some(3.0));
+    let labels = [("route", "/run-stores/{name}"), ("method", "PUT"), ("status_class", "2xx")];
+    assert_eq!(after.value(name, &labels), Some(3.0));
+    assert!(after.names().len() > 20, "{:?}", after.names());
+}
+
 #[tokio::test]
 async fn storage_info_answers_only_for_debugging() {
     let info = "/_debug/storage-info";
     let admin = || get(info).header("Authorization", &format!("Bearer {ADMIN}"));
     let limited = r#"{"token":"limited-0123456789abc","namespaces":["a"]}"#;
+    let of_a_contract = r#"{"token":"runtimes-0123456789ab","contracts":["runtimes"]}"#;
     let debug = || {
         Setup::default()
             .in_memory()
             .token("admin", ADMIN)
+            .token("runtimes", of_a_contract)
             .token("limited", limited)
             .config("debug: true")
     };
@@ -108,6 +159,9 @@ async fn storage_info_answers_only_for_debugging() {
         row("needs credentials").when(get(info)).then(401),
         row("a token for single namespaces does not see it")
             .when(get(info).header("Authorization", "Bearer limited-0123456789abc"))
+            .then(403),
+        row("nor one for a single contract")
+            .when(get(info).header("Authorization", "Bearer runtimes-0123456789ab"))
             .then(403),
     ];
     run(debug, rows).await;

@@ -33,9 +33,18 @@ impl Place {
 
     /// Writes the configuration with these addresses and further lines.
     pub(crate) fn configure(&self, listen: &str, management: &str, extra: &str) {
+        self.write_configuration(listen, management, "", extra);
+    }
+
+    /// Writes the configuration with further members of `auth`.
+    pub(crate) fn configure_auth(&self, auth: &str) {
+        self.write_configuration("127.0.0.1:0", "127.0.0.1:0", &format!(", {auth}"), "");
+    }
+
+    fn write_configuration(&self, listen: &str, management: &str, auth: &str, extra: &str) {
         let text = format!(
             "store: test\nlisten: {listen}\nmanagementListen: {management}\n\
-             backend: {{volume: {{path: {}}}}}\nauth: {{tokensDir: {}}}\n{extra}\n",
+             backend: {{volume: {{path: {}}}}}\nauth: {{tokensDir: {}{auth}}}\n{extra}\n",
             self.path("data").display(),
             self.path("tokens").display(),
         );
@@ -63,6 +72,27 @@ impl Place {
         self.start_by(self.serve()).await
     }
 
+    /// The same, with further arguments.
+    pub(crate) async fn start_with(&self, arguments: &[&str]) -> Process {
+        let mut serve = self.serve();
+        serve.args(arguments);
+        self.start_by(serve).await
+    }
+
+    /// The same without a line for each request.
+    pub(crate) async fn start_quietly(&self) -> Process {
+        let mut serve = self.serve();
+        serve.env("RUST_LOG", "warn");
+        self.start_by(serve).await
+    }
+
+    /// The same, with a variable of its environment.
+    pub(crate) async fn start_by_env(&self, name: &str, value: &Path) -> Process {
+        let mut serve = self.serve();
+        serve.env(name, value);
+        self.start_by(serve).await
+    }
+
     /// The same, where the process may have only so many files and sockets open.
     pub(crate) async fn start_with_descriptors(&self, most: u32) -> Process {
         let serve = self.serve();
@@ -79,7 +109,7 @@ impl Place {
         self.start_by(shell).await
     }
 
-    async fn start_by(&self, mut serve: Command) -> Process {
+    pub(crate) async fn start_by(&self, mut serve: Command) -> Process {
         let ready = self.path("ready.json");
         let _ = std::fs::remove_file(&ready);
         let mut child = serve.spawn().expect("it starts");

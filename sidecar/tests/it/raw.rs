@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
+
+use super::described;
 
 /// How long an answer may take before a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -56,6 +58,14 @@ impl Connection {
         Self { stream, buffer: Vec::new() }
     }
 
+    /// From another address of this machine.
+    pub(crate) async fn open_from(local: [u8; 4], address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((local, 0).into()).expect("every 127.0.0.0/8 is this machine");
+        let stream = socket.connect(address).await.expect("the server listens");
+        Self { stream, buffer: Vec::new() }
+    }
+
     /// Writes; says whether the peer took all of it. One that has gone is no fault here: what it
     /// answered counts.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> bool {
@@ -97,6 +107,26 @@ impl Connection {
         let read = async { while self.more().await.is_some() {} };
         timeout(PATIENCE, read).await.expect("the end in time");
         std::mem::take(&mut self.buffer)
+    }
+
+    /// Reads a body in chunks to its end; says how much came.
+    pub(crate) async fn rest_of_chunks(&mut self) -> usize {
+        let read = async {
+            let mut length = 0;
+            let mut tail = Vec::new();
+            loop {
+                length += self.buffer.len();
+                tail.append(&mut self.buffer);
+                if tail.ends_with(b"\r\n0\r\n\r\n") {
+                    return Some(length);
+                }
+                let kept = tail.len().saturating_sub(7);
+                tail.drain(..kept);
+                self.more().await?;
+            }
+        };
+        let read = timeout(PATIENCE, read).await.expect("the end in time");
+        read.expect("the last chunk before the connection's end")
     }
 
     async fn read_head(&mut self) -> Option<Answer> {
@@ -182,10 +212,12 @@ impl Request {
     pub(crate) async fn send(&self, address: SocketAddr) -> Answer {
         let mut connection = Connection::open(address).await;
         connection.send(&self.bytes()).await;
-        connection
+        let answer = connection
             .answer(self.method == "HEAD")
             .await
-            .unwrap_or_else(|| panic!("expected an answer to {} {}", self.method, self.target))
+            .unwrap_or_else(|| panic!("expected an answer to {} {}", self.method, self.target));
+        described::verify(self, &answer);
+        answer
     }
 }
 

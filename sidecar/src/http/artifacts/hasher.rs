@@ -6,8 +6,8 @@ use http::HeaderMap;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::super::digest::Hashing;
 use super::super::problem::Problem;
-use super::digest::Hashing;
 
 /// So much is collected before the thread is given it: less would be gone sooner than it wakes.
 const BATCH_BYTES: usize = 512 << 10;
@@ -58,7 +58,7 @@ impl Hasher {
     ///
     /// # Errors
     /// As there; 500 where hashing panicked.
-    pub(crate) async fn verify(self, trailers: &HeaderMap) -> Result<String, Problem> {
+    pub(crate) async fn verify(self, trailers: &HeaderMap) -> Result<[u8; 32], Problem> {
         let mut hashing = match self.thread {
             Some(thread) => Some(thread.finish().await?),
             None => self.hashing,
@@ -95,8 +95,7 @@ mod tests {
 
     use super::*;
 
-    /// The SHA-256 that a hasher finds, as the answer to an upload says it.
-    async fn hashed(body: &[u8], piece: usize) -> Result<String, Problem> {
+    async fn hashed(body: &[u8], piece: usize) -> Result<[u8; 32], Problem> {
         let mut hasher = Hasher::new(Hashing::of(&HeaderMap::new())?);
         for piece in body.chunks(piece) {
             hasher.update(Bytes::copy_from_slice(piece)).await?;
@@ -110,8 +109,7 @@ mod tests {
         let lengths = [0, 1, BATCH_PIECES * 10, BATCH_BYTES - 1, BATCH_BYTES, body.len()];
         for length in lengths {
             let body = &body[..length];
-            let digest = Sha256::digest(body);
-            let expected: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            let expected: [u8; 32] = Sha256::digest(body).into();
             for piece in [10, 1_000, 64 << 10, BATCH_BYTES, 2 * BATCH_BYTES] {
                 let found = hashed(body, piece).await.unwrap();
                 assert_eq!(found, expected, "{length} bytes in pieces of {piece}");

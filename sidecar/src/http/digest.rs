@@ -1,7 +1,7 @@
 //! What a client says its body hashes to, and what it does hash to.
 //!
-//! `Content-Digest` (RFC 9530) and `Content-MD5` (RFC 1864) are about the bytes on the wire. A body
-//! here has no content coding, so those are the bytes that are stored. Whoever hashes while sending
+//! `Content-Digest` (RFC 9530) and `Content-MD5` (RFC 1864) are about the bytes on the wire, before
+//! anything is taken out of a JSON document. Whoever hashes while sending
 //! has the digest only at the end: it may stand behind the body, in fields that `Trailer` announces
 //! (RFC 9110 §6.6.2).
 
@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName};
 use md5::Md5;
 use sha2::{Digest, Sha256, Sha512};
 
-use super::super::problem::Problem;
+use super::problem::Problem;
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
@@ -121,8 +121,8 @@ fn decode<const N: usize>(base64: &[u8]) -> Option<[u8; N]> {
     BASE64.decode(base64).ok()?.try_into().ok()
 }
 
-/// Hashes a body as it comes in: always with SHA-256, which the answer says, and with what else
-/// the client wants compared.
+/// Hashes a body as it comes in: always with SHA-256, which the answer to an upload says, and with what
+/// else the client wants compared.
 pub(crate) struct Hashing {
     expected: Digests,
     /// Whether a digest may come behind the body.
@@ -145,6 +145,16 @@ impl Hashing {
         Ok(Self { expected, is_announced, sha256: Sha256::new(), sha512, md5 })
     }
 
+    /// As [`Self::of`], where a digest is sent or announced; `None` where there is nothing to hash
+    /// for.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn wanted(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+        let is_sent = headers.contains_key(CONTENT_DIGEST) || headers.contains_key(CONTENT_MD5);
+        (is_sent || announces(headers)).then(|| Self::of(headers)).transpose()
+    }
+
     /// Takes the next bytes.
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.sha256.update(bytes);
@@ -156,11 +166,11 @@ impl Hashing {
         }
     }
 
-    /// The SHA-256 in hexadecimal digits. Trailers that were not announced are ignored.
+    /// The SHA-256. Trailers that were not announced are ignored.
     ///
     /// # Errors
     /// 400 where a digest is not the one that the client sent.
-    pub(crate) fn verify(self, trailers: &HeaderMap) -> Result<String, Problem> {
+    pub(crate) fn verify(self, trailers: &HeaderMap) -> Result<[u8; 32], Problem> {
         let sha256: [u8; 32] = self.sha256.finalize().into();
         let found = Digests {
             sha256: Some(sha256),
@@ -171,7 +181,7 @@ impl Hashing {
         if self.is_announced {
             found.compare(&Digests::of(trailers)?)?;
         }
-        Ok(sha256.iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(sha256)
     }
 }
 
@@ -208,7 +218,7 @@ mod tests {
         headers
     }
 
-    fn verified(digests: &[&str], md5: &[&str], body: &[u8]) -> Result<String, Problem> {
+    fn verified(digests: &[&str], md5: &[&str], body: &[u8]) -> Result<[u8; 32], Problem> {
         let mut hashing = Hashing::of(&headers(digests, md5))?;
         let (start, end) = body.split_at(body.len() / 2);
         hashing.update(start);
@@ -231,8 +241,8 @@ mod tests {
             (&[], &[MD5]),
         ];
         for (digests, md5) in table {
-            let hex = verified(digests, md5, BODY).expect("the body's own digests");
-            assert!(hex.starts_with("44aff4ab2d7c3250"), "{hex}");
+            let sha256 = verified(digests, md5, BODY).expect("the body's own digests");
+            assert_eq!(sha256[..4], [0x44, 0xaf, 0xf4, 0xab], "{digests:?}");
             if !(digests.is_empty() && md5.is_empty()) {
                 let problem = verified(digests, md5, b"another body").expect_err("other digests");
                 assert_eq!(problem.status(), 400, "{digests:?} {md5:?}");
