@@ -1,5 +1,6 @@
 //! Children: written by server-side apply, owned, and written only where something differs.
 
+use data_encoding::HEXLOWER;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Resource, ResourceExt};
@@ -240,6 +241,31 @@ impl Relation {
     }
 }
 
+/// Whether an object goes when `owner` goes, and no other one that has or had its name.
+#[must_use]
+pub fn is_controlled_by<K: Resource, O: Resource>(object: &K, owner: &O) -> bool {
+    owner.meta().uid.as_ref().is_some_and(|uid| has_controller(object, uid))
+}
+
+/// Why an object that is there is not the child that goes with `owner`; `None` where it is that.
+#[must_use]
+pub fn refusal<K: Child>(live: &K, owner: &Owner) -> Option<ApplyError> {
+    let (kind, name) = (kind::<K>(), live.name_any());
+    match Relation::of(live, owner) {
+        Relation::Ours if has_controller(live, &owner.reference().uid) => None,
+        Relation::Ours => {
+            Some(ApplyError::NameTaken { kind, name, owner: "nobody any more".to_owned() })
+        }
+        Relation::Left => Some(ApplyError::Leaving { kind, name }),
+        Relation::Foreign(owner) => Some(ApplyError::NameTaken { kind, name, owner }),
+    }
+}
+
+fn has_controller<K: Resource>(object: &K, uid: &str) -> bool {
+    let mut owners = object.meta().owner_references.iter().flatten();
+    owners.any(|owner| owner.controller == Some(true) && owner.uid == uid)
+}
+
 fn is_managed<K: Resource>(live: &K, instance: &str) -> bool {
     let label = |name: &str| live.labels().get(name).map(String::as_str);
     label(MANAGED_BY) == Some(FIELD_MANAGER) && label(INSTANCE) == Some(instance)
@@ -260,8 +286,9 @@ fn digest<K: Serialize>(desired: &K) -> Result<String, kube::Error> {
 /// Sixteen hexadecimal digits of a text's SHA-256: enough to see that it is another one.
 #[must_use]
 pub fn short_digest(text: &str) -> String {
-    let hash = Sha256::digest(text);
-    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let mut hex = HEXLOWER.encode(&Sha256::digest(text));
+    hex.truncate(16);
+    hex
 }
 
 fn kind<K: Resource<DynamicType = ()>>() -> String {

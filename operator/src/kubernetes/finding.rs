@@ -14,6 +14,8 @@ use crate::context::Context;
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// The same where somebody has to change something first.
 const LOOK_AGAIN_STALLED: Duration = Duration::from_secs(30);
+/// How often who waits for a time looks at the clock.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(6 * 3600);
 
 /// How an object stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,10 +97,21 @@ impl Finding {
     /// When to look again. What works, or rests, is looked at when something changes.
     #[must_use]
     pub fn action(&self) -> Action {
-        match self.verdict {
-            Verdict::Ready | Verdict::Resting => Action::await_change(),
-            Verdict::Reconciling => Action::requeue(LOOK_AGAIN),
-            Verdict::Stalled => Action::requeue(LOOK_AGAIN_STALLED),
+        self.action_by(None)
+    }
+
+    /// As [`Self::action`], and at `time` at the latest.
+    #[must_use]
+    pub fn action_by(&self, time: Option<Timestamp>) -> Action {
+        let by_verdict = match self.verdict {
+            Verdict::Ready | Verdict::Resting => None,
+            Verdict::Reconciling => Some(LOOK_AGAIN),
+            Verdict::Stalled => Some(LOOK_AGAIN_STALLED),
+        };
+        let by_time = time.map(|time| wait_until(time, Timestamp::now()));
+        match by_verdict.into_iter().chain(by_time).min() {
+            Some(wait) => Action::requeue(wait),
+            None => Action::await_change(),
         }
     }
 
@@ -119,6 +132,14 @@ impl Finding {
     }
 }
 
+/// A timer does not run while a machine sleeps, and a clock may be set: who waits for a time looks at
+/// it now and then.
+fn wait_until(time: Timestamp, now: Timestamp) -> Duration {
+    // Not a moment too early: then nothing would be due, and the next look would be as early.
+    let wait = Duration::try_from(time.duration_since(now)).unwrap_or_default();
+    (wait + Duration::from_millis(100)).min(LOOK_AT_CLOCK)
+}
+
 /// As a sentence of its own: a capital letter and a full stop.
 fn sentence(text: &str) -> String {
     let mut characters = text.chars();
@@ -136,6 +157,20 @@ mod tests {
         assert_eq!(sentence("the Service a is odd"), "The Service a is odd.");
         assert_eq!(sentence("done."), "Done.");
         assert_eq!(sentence(""), ".");
+    }
+
+    #[test]
+    fn who_waits_for_a_time_comes_back_then_or_sooner() {
+        let second = |second| Timestamp::from_second(second).unwrap();
+        let table = [(110, 10_100), (100, 100), (90, 100), (100 + 6 * 3600, 6 * 3_600_000)];
+        for (time, expected_ms) in table {
+            let expected = Duration::from_millis(expected_ms);
+            assert_eq!(wait_until(second(time), second(100)), expected, "{time}");
+        }
+        let (ready, stuck) = (Finding::ready("A", "b"), Finding::stalled("A", "b"));
+        assert_eq!(ready.action_by(None), Action::await_change());
+        assert_eq!(ready.action_by(Some(Timestamp::MAX)), Action::requeue(LOOK_AT_CLOCK));
+        assert_eq!(stuck.action_by(Some(Timestamp::MAX)), Action::requeue(LOOK_AGAIN_STALLED));
     }
 
     #[test]

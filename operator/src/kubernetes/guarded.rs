@@ -12,6 +12,7 @@ use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use stowage_crds::render::NoRandomness;
 
 use super::{ApplyError, Conditions, FIELD_MANAGER, FINALIZER, in_words, write_status};
 use crate::context::Context;
@@ -26,6 +27,9 @@ pub enum Failure {
     /// The API server.
     #[error("the API server: {}", in_words(.0))]
     Api(#[from] kube::Error),
+    /// The system gave no randomness for a key, or for a token that is signed.
+    #[error("nothing can be signed: {0}")]
+    Signing(#[from] NoRandomness),
     /// The system gave no randomness for a token.
     #[error("no token can be made: {0}")]
     Random(getrandom::Error),

@@ -17,7 +17,9 @@ mod watch;
 mod words;
 
 pub use amend::amend;
-pub use apply::{Applied, ApplyError, Owner, ensure, remove, short_digest};
+pub use apply::{
+    Applied, ApplyError, Owner, ensure, is_controlled_by, refusal, remove, short_digest,
+};
 pub use backoff::Backoff;
 pub use children::{Child, Children};
 pub use compare::{canonical_bytes, holds};

@@ -15,7 +15,7 @@ pub(super) fn owner(tenant: &StoreNamespace) -> OwnerReference {
 }
 
 /// The Secret's name: at most the 253 characters that an object's name may have.
-fn secret_name(tenant: &str) -> String {
+pub(super) fn secret_name(tenant: &str) -> String {
     const END: &str = "-stowage";
     format!("{}{END}", shortened(tenant, 253 - END.len()))
 }

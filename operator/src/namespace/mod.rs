@@ -1,5 +1,5 @@
-//! The controller of StoreNamespaces: hands the token that their Store's controller made on to
-//! them, in a Secret that applications mount.
+//! The controller of StoreNamespaces: signs their tokens with the key that their Store's controller
+//! made, puts them into a Secret that applications mount, and renews them before they expire.
 
 mod build;
 mod decide;
@@ -7,6 +7,8 @@ mod decide;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::{ObjectRef, Store as Cache};
@@ -21,7 +23,7 @@ use crate::kubernetes::{
     metadata_in_scope, retry, run_to_end, write_status,
 };
 use crate::store::names;
-use decide::{Found, decide};
+use decide::{Decision, Found, decide};
 
 type Guarded = DeserializeGuard<StoreNamespace>;
 
@@ -37,7 +39,7 @@ pub async fn run(context: Arc<Context>, namespace: Option<String>, shutdown: Can
     let outcomes = controller
         .with_config(Config::default().concurrency(context.options.concurrency))
         .owns(in_scope::<Secret>(&client, scope), managed())
-        // The Secret with the tokens is known by its label: the Store's name.
+        // The Secret with the signing key is known by its label: the Store's name.
         .watches(metadata_in_scope::<Secret>(&client, scope), managed(), move |secret| {
             let store = secret.labels().get(INSTANCE).cloned().unwrap_or_default();
             referring(&by_secret, &store, secret.namespace().as_deref())
@@ -70,37 +72,56 @@ async fn reconcile(tenant: Arc<StoreNamespace>, context: &Context) -> Result<Act
     let Some(tenant) = current(&context.client, &*tenant).await? else {
         return Ok(Action::await_change());
     };
-    let (finding, binding) = converge(&tenant, context).await?;
+    let Outcome { finding, bound } = converge(&tenant, context).await?;
     let before = tenant.status.clone().unwrap_or_default();
     let generation = tenant.metadata.generation;
     let status = StoreNamespaceStatus {
         observed_generation: generation,
         conditions: finding.conditions(&before.conditions, generation),
-        binding: binding.map(|name| Binding { name }).or_else(|| before.binding.clone()),
+        token_expires_at: match &bound {
+            Some(bound) => bound.times.map(|(expires_at, _)| Time(expires_at)),
+            None => before.token_expires_at.clone(),
+        },
+        binding: match &bound {
+            Some(bound) => Some(Binding { name: bound.secret.clone() }),
+            None => before.binding.clone(),
+        },
     };
     if status != before && write_status::<StoreNamespace>(context, &tenant, &status).await? {
         finding.announce(context, &tenant, &before.conditions).await;
     }
-    Ok(finding.action())
+    let renew_at = bound.and_then(|bound| bound.times).map(|(_, renew_at)| renew_at);
+    Ok(finding.action_by(renew_at))
 }
 
-/// Makes the Secret what it should be; gives how the StoreNamespace stands then, and the Secret's
-/// name where it is there.
-async fn converge(
-    tenant: &StoreNamespace,
-    context: &Context,
-) -> Result<(Finding, Option<String>), Failure> {
+/// How a StoreNamespace stands, and what it has where its Secret is as it should be.
+struct Outcome {
+    finding: Finding,
+    bound: Option<Bound>,
+}
+
+struct Bound {
+    secret: String,
+    /// When the token is over, and when another is to take its place.
+    times: Option<(Timestamp, Timestamp)>,
+}
+
+/// Makes the Secret what it should be.
+async fn converge(tenant: &StoreNamespace, context: &Context) -> Result<Outcome, Failure> {
     let found = dereference(&context.client, tenant).await?;
-    let decision = decide(tenant, &found);
-    let Some(token) = decision.token else { return Ok((decision.finding, None)) };
-    let secret = build::secret(tenant, &token);
+    let Decision { finding, token } = decide(tenant, &found, Timestamp::now())?;
+    let Some(token) = token else { return Ok(Outcome { finding, bound: None }) };
+    let secret = build::secret(tenant, &token.value);
     let name = secret.name_any();
     let owner = Owner::Controls(build::owner(tenant));
     let namespace = tenant.namespace().unwrap_or_default();
     match Children::new(context, &namespace, owner).ensure(secret).await {
-        Ok(_) => Ok((decision.finding, Some(name))),
+        Ok(_) => {
+            let bound = Bound { secret: name, times: token.times };
+            Ok(Outcome { finding, bound: Some(bound) })
+        }
         Err(error) => match Finding::of_apply_error(&error) {
-            Some(finding) => Ok((finding, None)),
+            Some(finding) => Ok(Outcome { finding, bound: None }),
             None => Err(error.into()),
         },
     }
@@ -113,6 +134,8 @@ async fn dereference(client: &Client, tenant: &StoreNamespace) -> Result<Found, 
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
     Ok(Found {
         store: stores.get_opt(store).await?.map(|store| store.0.ok()),
-        tokens: secrets.get_opt(&names::server_tokens(store)).await?,
+        signing_key: secrets.get_opt(&names::signing_key(store)).await?,
+        server_tokens: secrets.get_opt(&names::server_tokens(store)).await?,
+        binding: secrets.get_opt(&build::secret_name(&tenant.name_any())).await?,
     })
 }

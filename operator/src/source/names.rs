@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use crate::kubernetes::{COMPONENT_SYNC, labels};
@@ -36,8 +37,9 @@ pub(super) fn digest(parts: &[&str], chars: usize) -> String {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());
     }
-    let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    hex.chars().take(chars).collect()
+    let mut hex = HEXLOWER.encode(&hash.finalize());
+    hex.truncate(chars);
+    hex
 }
 
 /// The name of the CronJob of a branch and Store: `etl-1a2b3c4d`.

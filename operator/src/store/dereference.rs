@@ -1,13 +1,13 @@
 //! What a Store's reconcile looks at: everything that is read, in one place.
 
-use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::ListParams;
 use kube::core::DeserializeGuard;
 use kube::{Api, Client, Resource, ResourceExt};
-use stowage_crds::{Backend, Store, StoreNamespace};
+use stowage_crds::{Backend, Store, StoreJwt, StoreNamespace};
 
-use super::{claim_holder, diagnose, names, user_tokens, validate};
+use super::{claim_holder, diagnose, jwt_keys, names, user_tokens, validate};
 
 /// What was found.
 #[derive(Default)]
@@ -16,6 +16,10 @@ pub(crate) struct Dereferenced {
     pub(crate) tokens_secret: Option<String>,
     /// What the server would not take in it, in words; the tokens themselves go no further.
     pub(crate) tokens_fault: Option<String>,
+    /// The version of the Secret with the keys of JWTs, where there is one.
+    pub(crate) jwt_secret: Option<String>,
+    /// What the server would not take in it, in words.
+    pub(crate) jwt_fault: Option<String>,
     /// The claim with the data.
     pub(crate) claim: Option<PersistentVolumeClaim>,
     /// The Store that the claim is left to, where that is another one.
@@ -28,6 +32,8 @@ pub(crate) struct Dereferenced {
     pub(crate) namespaces: Vec<StoreNamespace>,
     /// The names of those StoreNamespaces that do not parse; whose they are is not known.
     pub(crate) unreadable_namespaces: Vec<String>,
+    /// The server's configuration as it is, where what those were granted stands in it.
+    pub(crate) config_map: Option<ConfigMap>,
     /// The pod.
     pub(crate) pod: Option<Pod>,
     /// What was told of the pod, the claim and the StatefulSet, newest last, where something is
@@ -69,6 +75,11 @@ pub(super) async fn dereference(
         Some(secret) => secrets.get_opt(&secret.name).await?,
         None => None,
     };
+    let jwt = store.spec.auth.jwt.as_ref().and_then(StoreJwt::secret);
+    let jwt_secret = match jwt {
+        Some(wanted) => secrets.get_opt(wanted.name).await?,
+        None => None,
+    };
     let server_tokens = secrets.get_opt(&names::server_tokens(&name)).await?;
     let claim_name = volume.existing_claim.clone().unwrap_or_else(|| names::claim(&name));
     let claim = claims.get_opt(&claim_name).await?;
@@ -77,10 +88,20 @@ pub(super) async fn dereference(
         .and_then(|claim| claim.spec.as_ref()?.storage_class_name.clone())
         .or_else(|| volume.storage_class_name.clone());
     let (namespaces, unreadable_namespaces) = namespaces(client, store).await?;
+    let config_map = if unreadable_namespaces.is_empty() {
+        None
+    } else {
+        let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
+        config_maps.get_opt(&names::config(&name)).await?
+    };
     let mut found = Dereferenced {
         tokens_fault: tokens_secret
             .as_ref()
             .and_then(|secret| user_tokens::fault(secret, server_tokens.as_ref())),
+        jwt_fault: jwt
+            .zip(jwt_secret.as_ref())
+            .and_then(|(it, secret)| jwt_keys::fault(it, secret)),
+        jwt_secret: jwt_secret.and_then(|secret| secret.metadata.resource_version),
         tokens_secret: tokens_secret.and_then(|secret| secret.metadata.resource_version),
         class: class(client, class_name).await?,
         server_tokens,
@@ -89,6 +110,7 @@ pub(super) async fn dereference(
         claim,
         namespaces,
         unreadable_namespaces,
+        config_map,
         events: Vec::new(),
     };
     // With a pod of its own over a claim of its own there is nothing to settle any more.

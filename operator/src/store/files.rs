@@ -18,9 +18,9 @@ const FILES_DIGEST: &str = "stowage.dev/files-digest";
 pub(super) fn digest(
     config_map: &ConfigMap,
     server_tokens: &Secret,
-    user_tokens_version: Option<&str>,
+    versions_of_users: [Option<&str>; 2],
 ) -> String {
-    let text = json!([config_map.data, server_tokens.resource_version(), user_tokens_version]);
+    let text = json!([config_map.data, server_tokens.resource_version(), versions_of_users]);
     short_digest(&text.to_string())
 }
 

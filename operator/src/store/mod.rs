@@ -11,8 +11,12 @@ mod dereference;
 mod diagnose;
 mod files;
 mod foreign_tokens;
+mod jwt_keys;
 pub mod names;
+mod settle_keys;
+pub(crate) mod signing_keys;
 mod status;
+pub(crate) mod tenants;
 mod tokens;
 mod user_tokens;
 mod validate;
@@ -23,12 +27,13 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{
     ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
 };
+use k8s_openapi::jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::{ObjectRef, Store as Cache};
 use kube::runtime::{Controller, watcher};
 use kube::{Api, ResourceExt};
-use stowage_crds::{Backend, Store, StoreNamespace, StoreStatus};
+use stowage_crds::{Backend, Store, StoreJwt, StoreNamespace, StoreStatus};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
@@ -38,6 +43,7 @@ use crate::kubernetes::{
 };
 use dereference::Dereferenced;
 use diagnose::Evidence;
+use tenants::Tenants;
 use tokens::{Tokens, random_token};
 
 type Guarded = DeserializeGuard<Store>;
@@ -108,7 +114,10 @@ fn referring<K: ResourceExt>(
 }
 
 fn uses_secret(store: &Store, name: &str) -> bool {
-    store.spec.auth.tokens_secret_ref.as_ref().is_some_and(|secret| secret.name == name)
+    let auth = &store.spec.auth;
+    let tokens = auth.tokens_secret_ref.as_ref().map(|secret| secret.name.as_str());
+    let keys = auth.jwt.as_ref().and_then(StoreJwt::secret).map(|secret| secret.name);
+    tokens == Some(name) || keys == Some(name)
 }
 
 fn uses_claim(store: &Store, name: &str) -> bool {
@@ -127,15 +136,14 @@ async fn reconcile(store: Arc<Store>, context: &Context) -> Result<Action, Failu
         return match deletion::release(context, &store).await {
             Ok(()) => Ok(Action::await_change()),
             Err(Failure::Apply(error)) => {
-                let (status, finding) = blocked(&store, refused(error)?);
-                tell(&store, &status, &finding, context).await
+                tell(&store, &blocked(&store, refused(error)?), context).await
             }
             Err(failure) => Err(failure),
         };
     }
     let found = dereference::dereference(&context.client, &store).await?;
     let settled = deletion::settle(context, &store, found.claim.as_ref()).await;
-    let (store, (status, finding)) = match settled {
+    let (store, outcome) = match settled {
         Ok(None) => return Ok(Action::await_change()),
         Ok(Some(settled)) => {
             let outcome = converge(&settled, &found, context).await?;
@@ -146,25 +154,32 @@ async fn reconcile(store: Arc<Store>, context: &Context) -> Result<Action, Failu
             (store, outcome)
         }
     };
-    tell(&store, &status, &finding, context).await
+    tell(&store, &outcome, context).await
+}
+
+/// How a Store stands after a reconcile.
+struct Outcome {
+    status: StoreStatus,
+    finding: Finding,
+    /// When it has to be looked at again whatever happens.
+    look_again: Option<Timestamp>,
 }
 
 /// Writes the status where it differs, then says what changed.
 async fn tell(
     store: &Store,
-    status: &StoreStatus,
-    finding: &Finding,
+    Outcome { status, finding, look_again }: &Outcome,
     context: &Context,
 ) -> Result<Action, Failure> {
     let before = store.status.clone().unwrap_or_default();
     if *status != before && write_status::<Store>(context, store, status).await? {
         finding.announce(context, store, &before.conditions).await;
     }
-    Ok(finding.action())
+    Ok(finding.action_by(*look_again))
 }
 
-fn blocked(store: &Store, finding: Finding) -> (StoreStatus, Finding) {
-    (status::blocked(store, &finding), finding)
+fn blocked(store: &Store, finding: Finding) -> Outcome {
+    Outcome { status: status::blocked(store, &finding), finding, look_again: None }
 }
 
 /// What it means that something could not be written.
@@ -180,11 +195,19 @@ async fn converge(
     store: &Store,
     found: &Dereferenced,
     context: &Context,
-) -> Result<(StoreStatus, Finding), Failure> {
+) -> Result<Outcome, Failure> {
     let validated = match validate::validate(store, found, &context.options) {
         Ok(validated) => validated,
         Err(finding) => return Ok(blocked(store, finding)),
     };
+    let settled = match settle_keys::settle(context, store, &found.namespaces).await {
+        Ok(settled) => settled,
+        Err(Failure::Apply(error)) => return Ok(blocked(store, refused(error)?)),
+        Err(failure) => return Err(failure),
+    };
+    let tenants = Tenants::new(store, found, &settled, Timestamp::now());
+    let look_again = tenants.changes_at;
+    let validated = validated.with(tenants);
     let tokens = Tokens::mint(
         found.server_tokens.as_ref(),
         &validated.tokens,
@@ -222,14 +245,15 @@ async fn converge(
         Err(why) => return Ok(blocked(store, why.clone())),
     };
     if let Some(pod) = &found.pod {
-        let user_tokens = found.tokens_secret.as_deref();
-        let digest = files::digest(&applied.config_map, &applied.server_tokens, user_tokens);
+        let users = [found.tokens_secret.as_deref(), found.jwt_secret.as_deref()];
+        let digest = files::digest(&applied.config_map, &applied.server_tokens, users);
         files::refresh(context, pod, &digest).await?;
     }
     let claim = applied.claim.as_ref().or(found.claim.as_ref());
     let evidence = Evidence { pod: found.pod.as_ref(), claim, events: &found.events };
     let shortfall = validated.shortfall.as_ref().or(applied.claim_refused.as_ref());
     let finding = status::finding(&validated, stateful_set, shortfall, &evidence);
-    let status = status::applied(store, &validated, &finding, stateful_set, claim);
-    Ok((status, finding))
+    let key = settled.keys.current.id();
+    let status = status::applied(store, &validated, &finding, stateful_set, claim, key);
+    Ok(Outcome { status, finding, look_again })
 }

@@ -1,5 +1,6 @@
 //! The names of a Store's children, and where it is reached: what other controllers go by as well.
 
+use kube::ResourceExt;
 use stowage_crds::StoreNamespace;
 use stowage_crds::render::namespace_path;
 
@@ -54,6 +55,12 @@ pub fn admin(store: &str) -> String {
     format!("{store}-admin")
 }
 
+/// The Secret with the key that signs the tokens of StoreNamespaces.
+#[must_use]
+pub fn signing_key(store: &str) -> String {
+    format!("{store}-signing-key")
+}
+
 /// The name by which the Service is known in the whole cluster.
 #[must_use]
 pub fn host(store: &str, namespace: &str) -> String {
@@ -78,7 +85,7 @@ pub fn admin_token() -> String {
     format!("{OWN}admin")
 }
 
-/// The token of a StoreNamespace, by the resource's name. A resource's name may be as long as a
+/// By which name logs speak of the holder of a StoreNamespace's tokens, by the resource's name. A resource's name may be as long as a
 /// Secret's key, so a long one is told by its digest.
 #[must_use]
 pub fn namespace_token(resource: &str) -> String {
@@ -89,6 +96,12 @@ pub fn namespace_token(resource: &str) -> String {
         }
         _ => format!("{OWN}namespace.{resource}"),
     }
+}
+
+/// Who holds the tokens of a StoreNamespace: what they have as `sub`.
+#[must_use]
+pub fn namespace_subject(namespace: &StoreNamespace) -> String {
+    format!("{}/{}", namespace.namespace().unwrap_or_default(), namespace.name_any())
 }
 
 /// The URL of a StoreNamespace.

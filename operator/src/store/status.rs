@@ -64,9 +64,13 @@ pub(super) fn applied(
     finding: &Finding,
     stateful_set: &StatefulSet,
     claim: Option<&PersistentVolumeClaim>,
+    signing_key: &str,
 ) -> StoreStatus {
     let pods = stateful_set.status.as_ref();
+    let before = store.status.as_ref().and_then(|status| status.signing_key.clone());
+    let knows = matches!(rollout(stateful_set), Rollout::Done);
     StoreStatus {
+        signing_key: if knows { Some(signing_key.to_owned()) } else { before },
         url: Some(names::url(&validated.name, &validated.namespace)),
         replicas: Some(pods.map_or(0, |pods| pods.replicas)),
         ready_replicas: Some(pods.and_then(|pods| pods.ready_replicas).unwrap_or_default()),

@@ -16,6 +16,8 @@ pub(crate) struct WantedToken {
     pub(crate) key: String,
     /// What it allows.
     pub(crate) grant: TokenGrant,
+    /// Whether one is made where there is none.
+    pub(crate) make: bool,
 }
 
 /// The tokens of one Store. Holds secrets, so it cannot be printed.
@@ -55,7 +57,8 @@ impl Tokens {
         for token in wanted {
             let value = match current(&token.key) {
                 Some(minted) => minted.value,
-                None => random()?,
+                None if token.make => random()?,
+                None => continue,
             };
             let document = document(&value, &token.grant);
             by_key.insert(token.key.clone(), Minted { value, document });
@@ -115,7 +118,11 @@ mod tests {
     use super::*;
 
     fn wanted(keys: &[&str]) -> Vec<WantedToken> {
-        let token = |key: &&str| WantedToken { key: (*key).into(), grant: TokenGrant::default() };
+        let token = |key: &&str| WantedToken {
+            key: (*key).into(),
+            grant: TokenGrant::default(),
+            make: true,
+        };
         keys.iter().map(token).collect()
     }
 
@@ -152,6 +159,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_only_left_is_never_made_and_follows_its_rights() {
+        let live = secret(&mint(None, &wanted(&["a"]), &[]));
+        let access = TokenGrant { access: Access::Read, ..TokenGrant::default() };
+        let left = ["a", "b"].map(|key| WantedToken {
+            key: key.into(),
+            grant: access.clone(),
+            make: false,
+        });
+        let tokens = mint(Some(&live), &left, &[]);
+        assert_eq!((tokens.value("a"), tokens.value("b")), (Some("made-now-number-1"), None));
+        let text = String::from_utf8(tokens.data()["a"].0.clone()).unwrap();
+        assert_eq!(Token::parse(&text).unwrap().grant, access);
+    }
+
+    #[test]
     fn what_is_no_token_is_made_anew() {
         let data = BTreeMap::from([("a".to_owned(), ByteString(b"short".to_vec()))]);
         let live = Secret { data: Some(data), ..Secret::default() };
@@ -169,7 +191,8 @@ mod tests {
             },
         ];
         for grant in grants {
-            let tokens = mint(None, &[WantedToken { key: "a".into(), grant: grant.clone() }], &[]);
+            let wanted = WantedToken { key: "a".into(), grant: grant.clone(), make: true };
+            let tokens = mint(None, &[wanted], &[]);
             let text = String::from_utf8(tokens.data()["a"].0.clone()).unwrap();
             assert_eq!(Token::parse(&text).unwrap().grant, grant);
         }

@@ -1,6 +1,7 @@
 //! From what was read to what is to be: pure.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use k8s_openapi::api::core::v1::{
     Affinity, PersistentVolumeClaim, ResourceRequirements, Toleration,
@@ -11,13 +12,14 @@ use kube::{Resource, ResourceExt};
 use stowage_config::{Access, ByteSize, Contract, Interval, SidecarConfig, TokenGrant};
 use stowage_crds::render::{self, StorePlaces};
 use stowage_crds::{
-    AccessMode, Backend, PodResources, ResourceAmounts, Store, StoreNamespace, StoreSpec,
-    TaintEffect, TolerationOperator, VolumeBackend,
+    AccessMode, Backend, PodResources, ResourceAmounts, Store, StoreJwt, StoreNamespace, StoreSpec,
+    TaintEffect, TolerationOperator, TracingSecret, VolumeBackend,
 };
 
 use super::dereference::{Class, Dereferenced};
-use super::names;
+use super::tenants::Tenants;
 use super::tokens::WantedToken;
+use super::{jwt_keys, names};
 use crate::kubernetes::{Finding, canonical_bytes};
 use crate::options::Options;
 
@@ -29,6 +31,11 @@ pub(super) use claim::taken as claim_taken;
 pub(super) const DATA_DIR: &str = "/data";
 /// Where the tokens are in the pod.
 pub(super) const TOKENS_DIR: &str = "/etc/stowage/tokens";
+/// Where the keys of JWTs are in the pod, and under which name.
+pub(super) const JWT_DIR: &str = "/etc/stowage/jwt";
+pub(super) const JWT_FILE: &str = "keys";
+/// Where the files that go with a collector of traces are in the pod.
+pub(super) const TRACING_DIR: &str = "/etc/stowage/tracing";
 /// How long requests in flight may take to finish after SIGTERM.
 pub(super) const SHUTDOWN_GRACE_SECONDS: u64 = 20;
 
@@ -47,6 +54,10 @@ pub(crate) struct ValidatedStore {
     pub(crate) volume: Volume,
     /// The Secret with the user's tokens.
     pub(crate) tokens_secret: Option<String>,
+    /// The key of a Secret of the user's that JWTs are checked with.
+    pub(crate) jwt_secret: Option<MountedKey>,
+    /// The keys of Secrets of the user's that go with a collector of traces.
+    pub(crate) tracing_secrets: Vec<MountedKey>,
     /// The tokens that the operator makes.
     pub(crate) tokens: Vec<WantedToken>,
     /// Tokens that stay as they are, where they are.
@@ -59,6 +70,17 @@ pub(crate) struct ValidatedStore {
     pub(crate) pod_waits: Option<Finding>,
     /// What cannot be as the spec wants, though everything else can.
     pub(crate) shortfall: Option<Finding>,
+}
+
+/// One key of a Secret, as a file in the pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MountedKey {
+    /// The Secret's name.
+    pub(crate) secret: String,
+    /// The key.
+    pub(crate) key: String,
+    /// The file's name.
+    pub(crate) file: &'static str,
 }
 
 /// Where the data is.
@@ -103,6 +125,13 @@ pub(crate) struct PodSettings {
 }
 
 impl ValidatedStore {
+    /// The same, with what its server is to know of its StoreNamespaces.
+    pub(super) fn with(mut self, tenants: Tenants) -> Self {
+        self.config.auth.namespace_tokens = tenants.known;
+        self.tokens.extend(tenants.static_tokens);
+        self
+    }
+
     /// The name of the claim with the data.
     #[must_use]
     pub(crate) fn claim_name(&self) -> String {
@@ -124,7 +153,8 @@ pub(super) fn validate(
     let spec = &store.spec;
     let owner = store.controller_owner_ref(&()).unwrap_or_default();
     let Backend::Volume(backend) = &spec.backend;
-    let pod_waits = unusable_tokens(store, found).filter(|_| !spec.suspend);
+    let tokens_unusable = unusable_tokens(store, found).filter(|_| !spec.suspend);
+    let keys_unusable = jwt_keys::unusable(store, found).filter(|_| !spec.suspend);
     claim::is_free(store, found)?;
     let (volume, shortfall) = volume(backend, found)?;
     Ok(ValidatedStore {
@@ -133,14 +163,29 @@ pub(super) fn validate(
         config: config(store, &found.namespaces),
         volume,
         tokens_secret: spec.auth.tokens_secret_ref.as_ref().map(|secret| secret.name.clone()),
-        tokens: wanted_tokens(store, &found.namespaces),
-        kept_tokens: kept_tokens(found, pod_waits.is_some()),
+        jwt_secret: spec.auth.jwt.as_ref().and_then(StoreJwt::secret).map(|secret| MountedKey {
+            secret: secret.name.to_owned(),
+            key: secret.key.to_owned(),
+            file: JWT_FILE,
+        }),
+        tokens: wanted_tokens(store),
+        tracing_secrets: spec
+            .tracing
+            .iter()
+            .flat_map(|it| it.otlp.secrets())
+            .map(mounted)
+            .collect(),
+        kept_tokens: kept_tokens(found, tokens_unusable.is_some()),
         suspended: spec.suspend,
         pod: pod(store, options),
-        pod_waits,
+        pod_waits: tokens_unusable.or(keys_unusable),
         shortfall,
         name,
     })
+}
+
+fn mounted(secret: TracingSecret<'_>) -> MountedKey {
+    MountedKey { secret: secret.name.to_owned(), key: secret.key.to_owned(), file: secret.file }
 }
 
 fn unusable_tokens(store: &Store, found: &Dereferenced) -> Option<Finding> {
@@ -166,7 +211,7 @@ fn unusable_tokens(store: &Store, found: &Dereferenced) -> Option<Finding> {
     ))
 }
 
-/// Those whose StoreNamespace does not parse now; and, where the user's own cannot be used yet, the
+/// Those of an earlier version whose StoreNamespace does not parse now; and, where the user's own cannot be used yet, the
 /// one that the pod that runs has instead of them.
 fn kept_tokens(found: &Dereferenced, users_are_unusable: bool) -> Vec<String> {
     let unreadable = found.unreadable_namespaces.iter();
@@ -255,13 +300,15 @@ fn config(store: &Store, namespaces: &[StoreNamespace]) -> SidecarConfig {
         management_listen: ([0, 0, 0, 0], names::MANAGEMENT_PORT).into(),
         data: DATA_DIR.into(),
         tokens_dir: Some(TOKENS_DIR.into()),
+        jwt_keys_file: Path::new(JWT_DIR).join(JWT_FILE),
+        tracing_dir: TRACING_DIR.into(),
         memory_limit: memory_limit(&store.spec),
         shutdown_grace: Interval::from_secs(SHUTDOWN_GRACE_SECONDS),
     };
     render::sidecar(store, &namespaces, &places)
 }
 
-fn wanted_tokens(store: &Store, namespaces: &[StoreNamespace]) -> Vec<WantedToken> {
+fn wanted_tokens(store: &Store) -> Vec<WantedToken> {
     let mut tokens = vec![WantedToken {
         key: names::sync_token(),
         grant: TokenGrant {
@@ -269,18 +316,15 @@ fn wanted_tokens(store: &Store, namespaces: &[StoreNamespace]) -> Vec<WantedToke
             namespaces: None,
             access: Access::ReadWrite,
         },
+        make: true,
     }];
     if store.spec.auth.tokens_secret_ref.is_none() {
-        tokens.push(WantedToken { key: names::admin_token(), grant: TokenGrant::default() });
+        tokens.push(WantedToken {
+            key: names::admin_token(),
+            grant: TokenGrant::default(),
+            make: true,
+        });
     }
-    tokens.extend(namespaces.iter().map(|namespace| WantedToken {
-        key: names::namespace_token(&namespace.name_any()),
-        grant: TokenGrant {
-            contracts: Some(vec![namespace.spec.contract.into()]),
-            namespaces: Some(vec![namespace.served_name()]),
-            access: namespace.spec.access,
-        },
-    }));
     tokens
 }
 

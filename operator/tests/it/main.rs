@@ -8,6 +8,7 @@ mod ensure;
 mod events;
 mod metrics;
 mod namespace;
+mod namespace_tokens;
 mod source;
 mod source_reasons;
 mod status;

@@ -63,6 +63,67 @@ async fn a_store_gets_its_children_and_serves() {
 }
 
 #[tokio::test]
+async fn limits_and_a_collector_reach_the_server_and_only_what_is_fixed_reaches_the_pod() {
+    let ns = TestNamespace::new("traced").await;
+    let operator = ns.operator();
+    let spec = json!({
+        "backend": {"volume": {"size": "1Gi"}},
+        "limits": {"idleTimeout": "3m", "maxWatchesPerIdentity": 100, "maxConnections": 4000},
+        "tracing": {"otlp": {
+            "endpoint": "https://collector.example:4317", "protocol": "grpc", "sampleRatio": 0.25,
+            "headersSecretRef": {"name": "collector"}, "caSecretRef": {"name": "authority"},
+        }},
+    });
+    ns.create::<Store>("demo", json!({"spec": spec})).await;
+    // Its Secrets are not there, and nothing waits for them.
+    wait_for_reason::<Store>(&ns, "demo", "VolumePending").await;
+    serve(&ns, "demo").await;
+    wait_for_reason::<Store>(&ns, "demo", "Serving").await;
+
+    let config = async || {
+        let config: ConfigMap = ns.get("demo-config").await;
+        let text = config.data.unwrap().remove("sidecar.yaml").unwrap();
+        serde_saphyr::from_str::<stowage_config::SidecarConfig>(&text).unwrap()
+    };
+    let template = async || ns.get::<StatefulSet>("demo").await.spec.unwrap().template;
+    let read = config().await;
+    let limits = json!(read.limits);
+    assert_eq!(limits["idleTimeout"], "3m", "{limits}");
+    assert_eq!(limits["maxWatchesPerIdentity"], 100, "{limits}");
+    let otlp = json!(read.tracing.unwrap().otlp);
+    assert_eq!(otlp["endpoint"], "https://collector.example:4317");
+    assert_eq!(otlp["sampleRatio"], 0.25);
+    let before = template().await;
+    let pod = before.spec.clone().unwrap();
+    let mounts = pod.containers[0].volume_mounts.clone().unwrap();
+    let mount = mounts.iter().find(|mount| mount.name == "tracing").unwrap();
+    for field in ["headersFile", "caFile"] {
+        let file = otlp[field].as_str().unwrap();
+        assert!(file.starts_with(&mount.mount_path), "{field}: {file} in {}", mount.mount_path);
+    }
+    let volumes = pod.volumes.unwrap();
+    let volume = volumes.into_iter().find(|volume| volume.name == "tracing").unwrap();
+    let secrets: Vec<_> =
+        volume.projected.unwrap().sources.unwrap().into_iter().filter_map(|it| it.secret).collect();
+    let names: Vec<_> = secrets.iter().map(|secret| secret.name.as_str()).collect();
+    assert_eq!(names, ["collector", "authority"]);
+    assert!(secrets.iter().all(|secret| secret.optional == Some(true)), "{secrets:?}");
+
+    let limits = json!({"stallTimeout": "10s", "refusalsPerSecond": 9, "headerTimeout": "5s"});
+    ns.patch::<Store>("demo", json!({"spec": {"limits": limits}})).await;
+    eventually(
+        "the limits are in the server's configuration",
+        async || json!(config().await.limits)["stallTimeout"].clone(),
+        |now| *now == "10s",
+    )
+    .await;
+    operator.rest().await;
+    assert_eq!(json!(template().await), json!(before), "a running server takes them up");
+    ns.patch::<Store>("demo", json!({"spec": {"limits": {"maxConnections": 5000}}})).await;
+    eventually("the pod is made anew", template, |now| json!(now) != json!(before)).await;
+}
+
+#[tokio::test]
 async fn a_store_at_rest_costs_no_write() {
     let ns = TestNamespace::new("store").await;
     let first = ns.operator();

@@ -118,6 +118,49 @@ async fn a_secret_that_the_server_would_refuse_is_told_before_a_pod_finds_out() 
 }
 
 #[tokio::test]
+async fn keys_of_jwts_that_are_missing_or_no_keys_are_told_and_taken_up_when_they_are_right() {
+    let ns = TestNamespace::new("jwt").await;
+    let operator = ns.operator();
+    let jwt = json!({
+        "issuer": "https://issuer.example", "audiences": ["stowage"],
+        "jwksSecretRef": {"name": "issuer-keys"},
+    });
+    ns.create::<Store>(
+        "demo",
+        json!({"spec": {"backend": {"volume": {"size": "1Gi"}}, "auth": {"jwt": jwt}}}),
+    )
+    .await;
+    let words = ["Secret issuer-keys", "jwksSecretRef", "--from-file=jwks.json=FILE"];
+    is_stalled(&ns, &operator, "demo", "SecretMissing", &words).await;
+    assert!(ns.find::<StatefulSet>("demo").await.is_none(), "no pod that cannot start is made");
+    ns.create_secret("issuer-keys", &[("jwks.json", "hunter2")]).await;
+    let words = ["key jwks.json", "Secret issuer-keys", "not a JWK Set"];
+    is_stalled(&ns, &operator, "demo", "JwtKeysInvalid", &words).await;
+    let set = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    ns.patch::<Secret>("issuer-keys", json!({"stringData": {"jwks.json": set}})).await;
+    wait_for_reason::<Store>(&ns, "demo", "VolumePending").await;
+    serve(&ns, "demo").await;
+    wait_for_reason::<Store>(&ns, "demo", "Serving").await;
+    let pod = ns.get::<StatefulSet>("demo").await.spec.unwrap().template.spec.unwrap();
+    let mounted = pod.volumes.unwrap().into_iter().find(|volume| volume.name == "jwt");
+    let mounted = mounted.and_then(|volume| volume.secret?.secret_name);
+    assert_eq!(mounted.as_deref(), Some("issuer-keys"));
+
+    // The pod hears of other keys at once, as of other tokens.
+    let digest = async || {
+        let pod: Pod = ns.get("demo-0").await;
+        pod.metadata.annotations.unwrap_or_default().get("stowage.dev/files-digest").cloned()
+    };
+    operator.rest().await;
+    let before = digest().await;
+    ns.patch::<Secret>("issuer-keys", json!({"metadata": {"annotations": {"rotated": "1"}}})).await;
+    eventually("the pod is touched", digest, |now| *now != before).await;
+    ns.patch::<Secret>("issuer-keys", json!({"data": {"jwks.json": null}})).await;
+    let (_, message) = wait_for_reason::<Store>(&ns, "demo", "JwtKeysInvalid").await;
+    assert!(message.contains("no such key") && message.contains("goes on"), "{message}");
+}
+
+#[tokio::test]
 async fn while_a_secret_is_missing_what_does_not_need_it_is_put_back_and_the_pod_is_left_alone() {
     let ns = TestNamespace::new("secret").await;
     let operator = ns.operator();
@@ -332,7 +375,7 @@ async fn what_belongs_to_somebody_else_is_not_touched() {
     leaves_alone::<Service>(&ns, &operator, "a", port.clone()).await;
     leaves_alone::<Service>(&ns, &operator, "b-headless", port).await;
     leaves_alone::<ConfigMap>(&ns, &operator, "c-config", json!({"data": {"k": "v"}})).await;
-    for child in ["d-server-tokens", "e-publisher", "f-admin"] {
+    for child in ["d-server-tokens", "e-publisher", "f-admin", "j-signing-key"] {
         let secret = json!({"stringData": {"token": "theirs-0123456789abcdef"}});
         leaves_alone::<Secret>(&ns, &operator, child, secret).await;
     }
@@ -391,7 +434,7 @@ async fn a_store_that_is_made_anew_waits_for_what_the_old_one_left() {
     // Nobody collects garbage here, as if the collector took its time.
     a_store(&ns, "demo").await;
     let (_, message) = wait_for_reason::<Store>(&ns, "demo", "Replacing").await;
-    assert!(message.contains("demo-server-tokens is being deleted"), "{message}");
+    assert!(message.contains("demo-signing-key is being deleted"), "{message}");
     ns.collect_garbage("demo").await;
     wait_for_reason::<Store>(&ns, "demo", "VolumePending").await;
     eventually_some("the StatefulSet is made anew", async || ns.find::<StatefulSet>("demo").await)

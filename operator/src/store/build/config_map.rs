@@ -7,7 +7,7 @@ use crate::store::names;
 use crate::store::validate::ValidatedStore;
 
 /// The key of the configuration, and the file's name in the pod.
-pub(super) const KEY: &str = "sidecar.yaml";
+pub(in crate::store) const KEY: &str = "sidecar.yaml";
 
 pub(super) fn config_map(store: &ValidatedStore) -> Result<ConfigMap, BuildError> {
     // Every JSON text is YAML, and this one is written by the server's own types.

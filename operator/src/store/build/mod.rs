@@ -21,6 +21,7 @@ use super::validate::ValidatedStore;
 use crate::kubernetes::{COMPONENT_STORE, labels};
 
 pub(super) use claim::STORE_UID;
+pub(super) use config_map::KEY as CONFIG_KEY;
 pub(super) use pod_template::CONTAINER;
 
 /// Everything that a Store is made of.

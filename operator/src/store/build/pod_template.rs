@@ -3,8 +3,9 @@
 
 use k8s_openapi::api::core::v1::{
     ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction,
-    PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
-    ProjectedVolumeSource, SecretProjection, Volume, VolumeMount, VolumeProjection,
+    KeyToPath, PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, PodTemplateSpec,
+    Probe, ProjectedVolumeSource, SecretProjection, SecretVolumeSource, Volume, VolumeMount,
+    VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -16,7 +17,9 @@ use crate::kubernetes::{
     COMPONENT_STORE, labels, pull_secrets, restricted_container, restricted_pod, short_digest,
 };
 use crate::store::names;
-use crate::store::validate::{DATA_DIR, SHUTDOWN_GRACE_SECONDS, TOKENS_DIR, ValidatedStore};
+use crate::store::validate::{
+    DATA_DIR, JWT_DIR, MountedKey, SHUTDOWN_GRACE_SECONDS, TOKENS_DIR, TRACING_DIR, ValidatedStore,
+};
 
 /// The name of the server's container.
 pub(in crate::store) const CONTAINER: &str = "server";
@@ -24,6 +27,12 @@ pub(in crate::store) const CONTAINER: &str = "server";
 pub(super) const HTTP: &str = "http";
 const MANAGEMENT: &str = "management";
 
+/// The name of the volume with the keys of JWTs.
+const JWT: &str = "jwt";
+/// The name of the volume with what goes with a collector of traces.
+const TRACING: &str = "tracing";
+/// For the server's group alone, which `fsGroup` makes the owner.
+const SECRET_MODE: i32 = 0o440;
 const CONFIG_DIR: &str = "/etc/stowage/config";
 /// Changes with what a running server cannot take up.
 const FIXED_DIGEST: &str = "stowage.dev/fixed-digest";
@@ -86,14 +95,21 @@ fn server(store: &ValidatedStore) -> Container {
         // The last line says why it ended; the Store's status shows it.
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         security_context: Some(restricted_container()),
-        volume_mounts: Some(vec![
-            VolumeMount { read_only: None, ..mount("data", DATA_DIR) },
-            mount("config", CONFIG_DIR),
-            mount("tokens", TOKENS_DIR),
-            VolumeMount { read_only: None, ..mount("tmp", "/tmp") },
-        ]),
+        volume_mounts: Some(mounts(store)),
         ..Container::default()
     }
+}
+
+fn mounts(store: &ValidatedStore) -> Vec<VolumeMount> {
+    let mut mounts = vec![
+        VolumeMount { read_only: None, ..mount("data", DATA_DIR) },
+        mount("config", CONFIG_DIR),
+        mount("tokens", TOKENS_DIR),
+        VolumeMount { read_only: None, ..mount("tmp", "/tmp") },
+    ];
+    mounts.extend(store.jwt_secret.as_ref().map(|_| mount(JWT, JWT_DIR)));
+    mounts.extend(store.tracing_secrets.first().map(|_| mount(TRACING, TRACING_DIR)));
+    mounts
 }
 
 fn port(name: &str, number: u16) -> ContainerPort {
@@ -136,7 +152,7 @@ fn volumes(store: &ValidatedStore) -> Vec<Volume> {
         secret: Some(SecretProjection { name: name.clone(), ..SecretProjection::default() }),
         ..VolumeProjection::default()
     });
-    vec![
+    let mut volumes = vec![
         Volume {
             name: "data".to_owned(),
             persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
@@ -157,8 +173,7 @@ fn volumes(store: &ValidatedStore) -> Vec<Volume> {
             name: "tokens".to_owned(),
             projected: Some(ProjectedVolumeSource {
                 sources: Some(secrets.collect()),
-                // For the server's group alone, which `fsGroup` makes the owner.
-                default_mode: Some(0o440),
+                default_mode: Some(SECRET_MODE),
             }),
             ..Volume::default()
         },
@@ -170,5 +185,46 @@ fn volumes(store: &ValidatedStore) -> Vec<Volume> {
             }),
             ..Volume::default()
         },
-    ]
+    ];
+    volumes.extend(store.jwt_secret.as_ref().map(jwt_keys));
+    volumes.extend((!store.tracing_secrets.is_empty()).then(|| tracing(&store.tracing_secrets)));
+    volumes
+}
+
+/// One key of a Secret, under a name that does not depend on it.
+fn item(mounted: &MountedKey) -> KeyToPath {
+    KeyToPath { key: mounted.key.clone(), path: mounted.file.to_owned(), mode: None }
+}
+
+/// A pod that traces nothing serves; one whose Secret is not there would not start.
+fn tracing(mounted: &[MountedKey]) -> Volume {
+    let secrets = mounted.iter().map(|mounted| VolumeProjection {
+        secret: Some(SecretProjection {
+            name: mounted.secret.clone(),
+            items: Some(vec![item(mounted)]),
+            optional: Some(true),
+        }),
+        ..VolumeProjection::default()
+    });
+    Volume {
+        name: TRACING.to_owned(),
+        projected: Some(ProjectedVolumeSource {
+            sources: Some(secrets.collect()),
+            default_mode: Some(SECRET_MODE),
+        }),
+        ..Volume::default()
+    }
+}
+
+fn jwt_keys(mounted: &MountedKey) -> Volume {
+    Volume {
+        name: JWT.to_owned(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(mounted.secret.clone()),
+            items: Some(vec![item(mounted)]),
+            default_mode: Some(SECRET_MODE),
+            ..SecretVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
 }

@@ -5,7 +5,10 @@
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
+use k8s_openapi::ByteString;
+use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use stowage_crds::{Store, StoreNamespace};
@@ -13,6 +16,9 @@ use stowage_crds::{Store, StoreNamespace};
 use super::*;
 use crate::options::{Options, Scope};
 use crate::store::dereference::Dereferenced;
+use crate::store::settle_keys::Settled;
+use crate::store::signing_keys::{CURRENT, Step, decide};
+use crate::store::tenants::Tenants;
 use crate::store::validate::validate;
 
 /// Writes the golden files instead of comparing with them.
@@ -39,7 +45,7 @@ fn store(spec: Value) -> Store {
 
 fn namespace() -> StoreNamespace {
     serde_json::from_value(json!({
-        "metadata": {"name": "cart", "namespace": "shop"},
+        "metadata": {"name": "cart", "namespace": "shop", "uid": "cart-uid"},
         "spec": {
             "storeRef": {"name": "demo"}, "contract": "kv", "quota": {"maxKeys": 10},
         },
@@ -47,9 +53,23 @@ fn namespace() -> StoreNamespace {
     .unwrap()
 }
 
+/// The key of RFC 8032, section 7.1, test 1, as PKCS #8.
+fn settled() -> Settled {
+    let hex = "3051020101300506032b6570042204209d61b19deffd5a60ba844af492ec2cc44449c5697b326919703b\
+               ac031cae7f60812100d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+    let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    let key = ByteString((0..hex.len()).step_by(2).map(byte).collect());
+    let live = Secret { data: Some([(CURRENT.to_owned(), key)].into()), ..Secret::default() };
+    let decision = decide(Some(&live), None, Duration::ZERO, Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(decision.step, Step::Keep);
+    Settled { keys: decision.keys, made_at: Timestamp::UNIX_EPOCH }
+}
+
 /// Builds with tokens that are told by their number.
 fn built(store: &Store, found: &Dereferenced, options: &Options) -> Resources {
     let validated = validate(store, found, options).unwrap();
+    let tenants = Tenants::new(store, found, &settled(), Timestamp::UNIX_EPOCH);
+    let validated = validated.with(tenants);
     let mut count = 0;
     let random = || {
         count += 1;
@@ -120,9 +140,20 @@ fn a_store_with_everything_is_as_its_golden_file_says() {
             "size": "10Gi", "storageClassName": "fast", "accessModes": ["ReadWriteOncePod"],
         }},
         "contracts": ["runStore", "kv"],
-        "auth": {"tokensSecretRef": {"name": "demo-tokens"}, "anonymous": "read"},
+        "auth": {
+            "tokensSecretRef": {"name": "demo-tokens"}, "anonymous": "read",
+            "jwt": {
+                "issuer": "https://issuer.example", "audiences": ["stowage"],
+                "jwksSecretRef": {"name": "demo-keys"}, "grant": {"access": "read"},
+            },
+        },
         "limits": {"maxJsonBytes": "1Mi", "maxNamespaceBytes": 1024, "maxRuntimeSetBytes": "2Mi",
-                   "maxArtifactBytes": "3Gi"},
+                   "maxArtifactBytes": "3Gi", "requestsPerSecond": 50, "maxConnections": 4000,
+                   "stallTimeout": "30s"},
+        "tracing": {"otlp": {
+            "endpoint": "https://collector.example:4318", "sampleRatio": 0.1,
+            "headersSecretRef": {"name": "collector"}, "caSecretRef": {"name": "authority"},
+        }},
         "cors": {"allowedOrigins": ["https://app.example"]},
         "runStore": {"requirePrecondition": true},
         "deletionPolicy": "Delete",
@@ -145,6 +176,7 @@ fn a_store_with_everything_is_as_its_golden_file_says() {
     }));
     let found = Dereferenced {
         tokens_secret: Some("1".into()),
+        jwt_secret: Some("2".into()),
         namespaces: vec![namespace()],
         ..Dereferenced::default()
     };
@@ -163,8 +195,14 @@ fn what_a_running_server_takes_up_is_no_part_of_the_pod() {
     let changed = json!({
         "backend": {"volume": {"size": "2Gi"}},
         "contracts": ["kv"],
-        "auth": {"anonymous": "read"},
-        "limits": {"maxJsonBytes": "1Mi"},
+        "auth": {
+            "anonymous": "read",
+            "jwt": {"issuer": "i", "audiences": ["a"], "jwksUri": "https://issuer.example/keys"},
+        },
+        "limits": {
+            "maxJsonBytes": "1Mi", "stallTimeout": "10s", "idleTimeout": "3m", "headerTimeout": "9s",
+            "maxWatchesPerIdentity": 9, "refusalsPerSecond": 9,
+        },
         "cors": {"allowedOrigins": ["*"]},
         "runStore": {"requirePrecondition": true},
         "deletionPolicy": "Delete",

@@ -39,6 +39,12 @@ impl TestNamespace {
         self.loose::<K>().create(&PostParams::default(), &object).await.unwrap();
     }
 
+    /// Changes the spec of one by a merge patch (RFC 7396).
+    pub(crate) async fn patch_loose<K: Object>(&self, name: &str, spec: Value) {
+        let patch = Patch::Merge(json!({"spec": spec}));
+        self.loose::<K>().patch(name, &PatchParams::default(), &patch).await.unwrap();
+    }
+
     /// The condition of an object that may not parse.
     pub(crate) async fn loose_condition<K: Object>(
         &self,

@@ -59,7 +59,7 @@ pub(crate) async fn start_pod(ns: &TestNamespace, store: &str, status: Value) ->
 impl TestNamespace {
     /// Removes what a deleted Store owned, as the garbage collector would.
     pub(crate) async fn collect_garbage(&self, store: &str) {
-        for secret in ["server-tokens", "publisher", "admin"] {
+        for secret in ["signing-key", "server-tokens", "publisher", "admin"] {
             self.delete::<Secret>(&format!("{store}-{secret}")).await;
         }
         self.delete::<ServiceAccount>(store).await;
