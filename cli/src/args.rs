@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use stowage_conformance::Profile;
 
 /// Durable storage over plain HTTP with ETags, without a cluster.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(
     name = "stowage",
     version,
@@ -25,15 +27,19 @@ const EXAMPLES: &str = "\
 Examples:
   stowage validate -f manifests/       check manifests without serving them
   stowage up -f manifests/             serve every Store in them
+  stowage conformance --url http://127.0.0.1:8080 --profile generic
+                                       try any server's conditional requests
   stowage completions bash             print completions for bash";
 
 /// The commands.
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub enum Command {
     /// Serve the Stores of some manifests on this machine, and sync their Git sources
     Up(UpArgs),
     /// Say what is wrong with some manifests, by file, line and field
     Validate(ValidateArgs),
+    /// Try how strictly a server keeps to the rules of conditional requests
+    Conformance(ConformanceArgs),
     /// Print the version and the contracts it serves
     Version(VersionArgs),
     /// Print a shell's completion script
@@ -117,6 +123,65 @@ pub struct ValidateArgs {
     /// How the result is written
     #[arg(long, short = 'o', value_name = "FORMAT", default_value = "text")]
     pub output: Output,
+}
+
+/// What `stowage conformance` takes.
+///
+/// No `Debug`: it may hold a token.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  stowage conformance --url http://127.0.0.1:8080 --profile kv --token-file token
+  stowage conformance --url https://dav.example/files --profile generic --path try
+  stowage conformance --url http://127.0.0.1:8080 --profile generic --only if-match --only races/counter
+  stowage conformance --profile run-store --list
+
+It writes resources of its own, with random names, and removes them; where the profile has no way to
+remove something (the version of a KV namespace, the log of a build), that stays. docs/conformance.md
+says how to read what it prints.
+
+Exit codes:
+  0   every case of level MUST, and of the contract, is as expected, or does not apply
+  1   one is not, or was not answered, or the server cannot be tried at all
+  64  the flags are wrong")]
+pub struct ConformanceArgs {
+    /// The server: http:// or https://, host and port, and a path below which everything happens
+    #[arg(long, value_name = "URL", required_unless_present = "list", value_hint = ValueHint::Url)]
+    pub url: Option<String>,
+    /// What kind of server it is
+    #[arg(long, value_name = "PROFILE", value_parser = profile())]
+    pub profile: Profile,
+    /// A path below the URL where the suite may write; the server must have it already
+    #[arg(long, value_name = "PREFIX", default_value = "")]
+    pub path: String,
+    /// A bearer token; every user of this machine can see it: prefer --token-file
+    #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
+    pub token: Option<String>,
+    /// A file with a bearer token
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub token_file: Option<PathBuf>,
+    /// A header line for every request; may be repeated
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
+    /// Write the result as JUnit XML to this file, too
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub junit: Option<PathBuf>,
+    /// Only the cases of this section, or this one; may be repeated
+    #[arg(long, value_name = "SECTION[/ID]")]
+    pub only: Vec<String>,
+    /// Show the cases of the profile instead of trying them
+    #[arg(long)]
+    pub list: bool,
+    /// How long a connection or an answer may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 10,
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub timeout: u64,
+}
+
+/// The profiles, named in the help and in what is said of a wrong one.
+fn profile() -> impl TypedValueParser<Value = Profile> {
+    let names: Vec<&str> = Profile::ALL.iter().map(|profile| profile.name()).collect();
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<Profile>())
 }
 
 /// What `stowage version` takes.

@@ -1,6 +1,7 @@
 //! The command line of Stowage: its Stores and Git sources on one machine, without a cluster.
 
 pub mod args;
+mod conformance;
 pub mod exit;
 mod logging;
 pub mod manifests;
@@ -31,6 +32,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match &cli.command {
         Command::Up(args) => up::run(args).map(|()| ExitCode::SUCCESS),
         Command::Validate(args) => validate::run(args),
+        Command::Conformance(args) => conformance::run(args),
         Command::Version(args) => print(&version::render(args)),
         Command::Completions { shell } => {
             let mut script = Vec::new();

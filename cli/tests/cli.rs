@@ -4,6 +4,10 @@
 
 #[path = "cli/commands.rs"]
 mod commands;
+#[path = "cli/conformance.rs"]
+mod conformance;
+#[path = "cli/namespace_tokens.rs"]
+mod namespace_tokens;
 #[path = "cli/refuses.rs"]
 mod refuses;
 #[path = "cli/reload.rs"]

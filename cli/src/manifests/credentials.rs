@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stowage_config::Token;
-use stowage_crds::RuntimeConfigSource;
+use stowage_config::jwt::keys_fault;
+use stowage_crds::{JwtSecret, RuntimeConfigSource, Store, StoreJwt};
 
 use super::collection::{Collection, Found};
 use super::data::secret_key_path;
@@ -33,6 +34,62 @@ pub(super) fn tokens(all: &Collection) -> Vec<Problem> {
                 problems.extend(token_values(found));
             }
             Ok(_) => {}
+        }
+    }
+    problems
+}
+
+/// The keys of JWTs of every Store.
+pub(super) fn jwt_keys(all: &Collection) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for store in &all.stores {
+        let Some(wanted) = store.resource.spec.auth.jwt.as_ref().and_then(StoreJwt::secret) else {
+            continue;
+        };
+        let field = format!("spec.auth.jwt.{}.name", wanted.field);
+        match secret(all, &store.name, wanted.name) {
+            Err(message) => problems.push(store.document.problem_at(&field, message)),
+            Ok(None) => {}
+            Ok(Some(found)) => problems.extend(jwt_key(store, found, wanted)),
+        }
+    }
+    problems
+}
+
+fn jwt_key(store: &Found<Store>, found: &Found<Secret>, wanted: JwtSecret<'_>) -> Option<Problem> {
+    let Some(value) = found.resource.values.get(wanted.key) else {
+        let field = format!("spec.auth.jwt.{}.key", wanted.field);
+        let message = lacks_key(found, wanted.name, wanted.key, wanted.field);
+        return Some(store.document.problem_at(&field, message));
+    };
+    let fault = keys_fault(wanted.kind, value.expose())?;
+    let path = secret_key_path(&found.document, wanted.key);
+    Some(found.document.problem(&path, format!("JWTs cannot be checked with this: {fault}")))
+}
+
+fn lacks_key(secret: &Found<Secret>, name: &str, key: &str, field: &str) -> String {
+    let place = secret.document.place();
+    format!("the Secret {name} at {place} has no key {key}: add it, or name another in {field}.key")
+}
+
+/// What goes with the collectors of traces of every Store.
+pub(super) fn of_collectors(all: &Collection) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for store in &all.stores {
+        for wanted in store.resource.spec.tracing.iter().flat_map(|it| it.otlp.secrets()) {
+            let field = |member| format!("spec.tracing.otlp.{}.{member}", wanted.field);
+            let found = match secret(all, &store.name, wanted.name) {
+                Err(message) => {
+                    problems.push(store.document.problem_at(&field("name"), message));
+                    continue;
+                }
+                Ok(found) => found,
+            };
+            let lacks = found.filter(|found| !found.resource.values.contains_key(wanted.key));
+            if let Some(found) = lacks {
+                let message = lacks_key(found, wanted.name, wanted.key, wanted.field);
+                problems.push(store.document.problem_at(&field("key"), message));
+            }
         }
     }
     problems

@@ -13,6 +13,8 @@ use super::{credentials, source_schema};
 /// Every problem between resources.
 pub(super) fn check(all: &Collection) -> Vec<Problem> {
     let mut problems = credentials::tokens(all);
+    problems.extend(credentials::jwt_keys(all));
+    problems.extend(credentials::of_collectors(all));
     for namespace in &all.namespaces {
         let spec = &namespace.resource.spec;
         let store = &spec.store_ref.name;

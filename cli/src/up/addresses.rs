@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use stowage_sidecar::server::Listeners;
+use stowage_sidecar::server::{self, Listeners};
 use tokio::net::TcpListener;
 
 use crate::args::Listen;
@@ -129,8 +129,8 @@ fn default_place(position: usize) -> Option<Place> {
 /// # Errors
 /// [`Failure::Environment`] names the port and what to do.
 pub(crate) async fn bind(store: &str, place: Place) -> Result<(Listeners, Place), Failure> {
-    let main = listen(store, place.main).await?;
-    let management = listen(store, place.management).await?;
+    let main = listen(store, place.main)?;
+    let management = listen(store, place.management)?;
     let unknown = |e| Failure::Environment(format!("cannot learn the port of Store {store}: {e}"));
     let bound = Place {
         main: main.local_addr().map_err(unknown)?,
@@ -139,8 +139,8 @@ pub(crate) async fn bind(store: &str, place: Place) -> Result<(Listeners, Place)
     Ok((Listeners { main, management }, bound))
 }
 
-async fn listen(store: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
+fn listen(store: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
+    server::listen(address).map_err(|error| {
         Failure::Environment(match error.kind() {
             std::io::ErrorKind::AddrInUse => format!(
                 "Store {store} cannot be served at {address}: the port is in use; stop what uses \

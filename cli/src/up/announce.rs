@@ -92,6 +92,10 @@ fn request(contract: Contract) -> &'static str {
              -H 'X-Thesara-App-Id: shell' -H 'Content-Type: application/json' \
              -d '[{\"op\":\"set\",\"key\":\"apples\",\"value\":3}]'"
         }
+        Contract::Jobs => {
+            "-X PUT \"$STOWAGE_URL/jobs/hello\" -H 'Content-Type: application/json' \
+             -d '{\"id\":\"hello\",\"startedAt\":1700000000000}'"
+        }
         Contract::Runtimes => "\"$STOWAGE_URL/runtimes\"",
         Contract::Artifacts => "\"$STOWAGE_URL/sites/blog/versions?all=true\"",
     }
@@ -186,6 +190,8 @@ mod tests {
             name: name.to_owned(),
             config: serde_json::from_value(config).unwrap(),
             credentials,
+            jwt_keys: None,
+            tracing_files: std::collections::BTreeMap::new(),
             namespaces: Vec::new(),
             on_removal: OnRemoval::Retain,
             suspended: false,
@@ -211,8 +217,8 @@ mod tests {
         let screen = screen(&Plan::default(), &shown, ".stowage");
         for line in [
             "STORE  URL                    HEALTH                        CONTRACTS",
-            "demo   http://127.0.0.1:8080  http://127.0.0.1:8081/readyz  runStore, kv, runtimes, artifacts",
-            "lake   suspended              -                             runStore, kv, runtimes, artifacts",
+            "demo   http://127.0.0.1:8080  http://127.0.0.1:8081/readyz  runStore, kv, jobs, runtimes, artifacts",
+            "lake   suspended              -                             runStore, kv, jobs, runtimes, artifacts",
             "export STOWAGE_URL=http://127.0.0.1:8080 STOWAGE_TOKEN=made-token",
         ] {
             assert!(screen.lines().any(|l| l == line), "no line {line:?} in\n{screen}");

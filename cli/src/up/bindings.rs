@@ -59,6 +59,8 @@ mod tests {
                 contract,
                 subject: subject.to_owned(),
                 access: Access::Read,
+                token_life: std::time::Duration::from_secs(3600),
+                token_generation: 0,
             };
             assert_eq!(uri(&namespace, "0.0.0.0:8080".parse().unwrap()), expected);
         }

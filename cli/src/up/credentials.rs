@@ -1,14 +1,14 @@
-//! The tokens of a Store: from its Secret or kept here, plus one for each StoreNamespace.
+//! The tokens of a Store: from its Secret or kept here, plus one for each StoreNamespace, signed.
 
 use std::sync::Arc;
 
 use stowage_config::{Token, TokenGrant};
-use stowage_sidecar::settings::{NoAuth, Settings};
+use stowage_sidecar::settings::{NoAuth, Secrets, Settings};
 
 use super::data_dir::DataDir;
-use super::kept_token;
 use super::plan::{Credentials, StorePlan};
-use crate::exit::Failure;
+use super::{kept_token, namespace_tokens, private_file};
+use crate::exit::{Failure, io_failure};
 
 /// The name of a made token in logs. No key of a Secret holds a `/`.
 const MADE: &str = "stowage/up";
@@ -21,14 +21,16 @@ pub(crate) struct Resolved {
     pub(crate) made: Option<String>,
     /// The token of each StoreNamespace, in the plan's order.
     pub(crate) namespace_tokens: Vec<String>,
+    /// When there is something to renew or to take back, in seconds since 1970.
+    pub(crate) due_at: Option<u64>,
 }
 
-/// Reads or makes the tokens of a Store and checks everything together.
+/// Reads or makes the tokens of a Store and checks everything together. `now` in seconds since 1970.
 ///
 /// # Errors
 /// [`Failure::Input`] where the settings are refused, [`Failure::Environment`] where a token
 /// cannot be kept.
-pub(crate) fn resolve(store: &StorePlan, data: &DataDir) -> Result<Resolved, Failure> {
+pub(crate) fn resolve(store: &StorePlan, data: &DataDir, now: u64) -> Result<Resolved, Failure> {
     let mut tokens = Vec::new();
     let mut made = None;
     let no_auth = match &store.credentials {
@@ -47,19 +49,26 @@ pub(crate) fn resolve(store: &StorePlan, data: &DataDir) -> Result<Resolved, Fai
         }
         Credentials::Nobody => NoAuth::Insecure,
     };
-    let mut namespace_tokens = Vec::new();
-    for namespace in &store.namespaces {
-        let value = kept_token::read_or_make(&data.binding(&namespace.name).join("token"))?;
-        // Where everyone may do everything, a token would only take rights away.
-        if no_auth == NoAuth::Refuse {
-            tokens.push((
-                format!("namespace/{}", namespace.name),
-                Token { value: value.clone(), grant: namespace.grant() },
-            ));
-        }
-        namespace_tokens.push(value);
+    let issued = namespace_tokens::issue(store, data, now)?;
+    let mut config = store.config.clone();
+    // Where everyone may do everything, a token would only take rights away.
+    if no_auth == NoAuth::Refuse {
+        config.auth.namespace_tokens = issued.known;
+        tokens.extend(issued.earlier);
     }
-    let settings = Settings::new(&store.config, tokens, no_auth)
+    for (file, value) in &store.tracing_files {
+        let directory = private_file::directory_of(file);
+        private_file::make_dir(directory)
+            .and_then(|()| private_file::write(file, value.expose()))
+            .map_err(|e| io_failure("write a Secret of a collector to", file, &e))?;
+    }
+    let jwt_keys = store.jwt_keys.as_ref().map(|keys| keys.expose().to_vec());
+    let settings = Settings::new(&config, Secrets { tokens, jwt_keys }, no_auth)
         .map_err(|e| Failure::Input(format!("Store {}: {e}", store.name)))?;
-    Ok(Resolved { settings: Arc::new(settings), made, namespace_tokens })
+    Ok(Resolved {
+        settings: Arc::new(settings),
+        made,
+        namespace_tokens: issued.values,
+        due_at: issued.due_at,
+    })
 }

@@ -1,7 +1,7 @@
 //! The data directory: what stands where in it, and the lock that keeps a second process out.
 //!
 //! `DIR/<store>/` is a Store's tree, `DIR/tokens/<store>` the token made for it,
-//! `DIR/bindings/<name>/` a StoreNamespace's credentials. What starts with a dot is private:
+//! `DIR/tokens/<store>.keys` what signs the tokens of its StoreNamespaces, `DIR/bindings/<name>/` a StoreNamespace's credentials. What starts with a dot is private:
 //! `.lock`, `.run/` (Secrets as files and what is fetched, while sources are synced), `.deleted-…` (trees being
 //! removed). No resource's name starts with a dot.
 
@@ -86,6 +86,11 @@ impl DataDir {
         self.root.join("tokens").join(store)
     }
 
+    /// What signs the tokens of a Store's StoreNamespaces. No Store's name has a dot.
+    pub(crate) fn signing_key(&self, store: &str) -> PathBuf {
+        self.root.join("tokens").join(format!("{store}.keys"))
+    }
+
     /// A StoreNamespace's credentials.
     pub(crate) fn binding(&self, namespace: &str) -> PathBuf {
         self.root.join("bindings").join(namespace)
@@ -105,6 +110,7 @@ impl DataDir {
             Err(error) => return Err(error),
         }
         private_file::remove(&self.token(store))?;
+        private_file::remove(&self.signing_key(store))?;
         private_file::remove_dir(&doomed)
     }
 
@@ -195,11 +201,14 @@ mod tests {
             fs::create_dir_all(data.store(store).join("run-stores")).unwrap();
             private_file::make_dir(&root.path().join("tokens")).unwrap();
             private_file::write(&data.token(store), b"t").unwrap();
+            private_file::write(&data.signing_key(store), b"k").unwrap();
         }
         data.delete_store("a").unwrap();
         data.delete_store("a").unwrap();
         assert!(!data.store("a").exists() && !data.token("a").exists());
+        assert!(!data.signing_key("a").exists());
         assert!(data.store("b").exists() && data.token("b").exists());
+        assert!(data.signing_key("b").exists());
     }
 
     #[test]

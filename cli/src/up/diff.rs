@@ -99,6 +99,8 @@ mod tests {
             name: name.to_owned(),
             config: config(name),
             credentials: Credentials::Made,
+            jwt_keys: None,
+            tracing_files: std::collections::BTreeMap::new(),
             namespaces: Vec::new(),
             on_removal: OnRemoval::Retain,
             suspended: false,
@@ -158,6 +160,8 @@ mod tests {
             contract: NamespaceContract::Kv,
             subject: "cart".into(),
             access: Access::ReadWrite,
+            token_life: std::time::Duration::from_secs(3600),
+            token_generation: 0,
         };
         let mut before = base();
         before.stores[0].namespaces.push(cart());

@@ -27,9 +27,7 @@ pub(crate) fn read_or_make(path: &Path) -> Result<String, Failure> {
             ))),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let token = random().map_err(|e| {
-                Failure::Environment(format!("the system gives no random numbers: {e}"))
-            })?;
+            let token = random()?;
             let failed = |e| io_failure("keep a token in", path, &e);
             if let Some(directory) = path.parent() {
                 private_file::make_dir(directory).map_err(failed)?;
@@ -41,9 +39,14 @@ pub(crate) fn read_or_make(path: &Path) -> Result<String, Failure> {
     }
 }
 
-fn random() -> Result<String, getrandom::Error> {
+/// Text that nobody can guess.
+///
+/// # Errors
+/// [`Failure::Environment`] where the system has no randomness.
+pub(crate) fn random() -> Result<String, Failure> {
     let mut bytes = [0u8; TOKEN_RANDOM_BYTES];
-    getrandom::fill(&mut bytes)?;
+    getrandom::fill(&mut bytes)
+        .map_err(|e| Failure::Environment(format!("the system gives no random numbers: {e}")))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 

@@ -10,6 +10,7 @@ mod credentials;
 mod data_dir;
 mod diff;
 mod kept_token;
+mod namespace_tokens;
 mod plan;
 mod private_file;
 mod read;

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use stowage_config::{Access, SidecarConfig, SyncConfig, Token, TokenGrant};
+use stowage_config::{Access, NamespaceGrant, SidecarConfig, SyncConfig, Token, TokenGrant};
 use stowage_crds::NamespaceContract;
+
+use crate::manifests::SecretValue;
 
 /// Everything that should be served and synced.
 #[derive(Clone, Default, PartialEq)]
@@ -26,6 +28,10 @@ pub(crate) struct StorePlan {
     pub(crate) config: SidecarConfig,
     /// Where its tokens come from.
     pub(crate) credentials: Credentials,
+    /// What JWTs are checked with, where a Secret has it.
+    pub(crate) jwt_keys: Option<SecretValue>,
+    /// What goes with a collector of traces, by the file that it is written to.
+    pub(crate) tracing_files: BTreeMap<PathBuf, SecretValue>,
     /// The tenants with a token of their own.
     pub(crate) namespaces: Vec<NamespacePlan>,
     /// What becomes of its data when it is removed.
@@ -65,14 +71,29 @@ pub(crate) struct NamespacePlan {
     pub(crate) subject: String,
     /// Whether its token may write.
     pub(crate) access: Access,
+    /// How long a token is good for.
+    pub(crate) token_life: Duration,
+    /// How often all its tokens have been revoked.
+    pub(crate) token_generation: u32,
 }
 
 impl NamespacePlan {
-    /// The rights of its token.
+    /// The rights of a static token.
     pub(crate) fn grant(&self) -> TokenGrant {
         TokenGrant {
             contracts: Some(vec![self.contract.into()]),
             namespaces: Some(vec![self.subject.clone()]),
+            access: self.access,
+        }
+    }
+
+    /// What a token is for that is signed; `uid` is kept for as long as the StoreNamespace is there.
+    pub(crate) fn signed_grant(&self, uid: String) -> NamespaceGrant {
+        NamespaceGrant {
+            uid,
+            generation: self.token_generation,
+            contract: self.contract.into(),
+            namespace: self.subject.clone(),
             access: self.access,
         }
     }

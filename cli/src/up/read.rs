@@ -191,6 +191,8 @@ mod tests {
             contract: NamespaceContract::RunStore,
             subject: "ci".to_owned(),
             access: Access::Read,
+            token_life: std::time::Duration::from_secs(720 * 3600),
+            token_generation: 0,
         };
         assert_eq!(plan.stores[1].namespaces, [expected]);
     }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stowage_config::Backend;
 use stowage_sidecar::backend::volume_options;
 use stowage_sidecar::server::{self, Listeners, ServeError};
 use stowage_sidecar::settings::Settings;
@@ -49,8 +48,7 @@ pub(crate) async fn prepare(
     let (listeners, place) = addresses::bind(&plan.name, place).await?;
     let path = data.store(&plan.name);
     let directory = path.clone();
-    let Backend::Volume(volume) = &plan.config.backend;
-    let options = volume_options(volume);
+    let (_, options) = volume_options(&plan.config);
     let opened = tokio::task::spawn_blocking(move || VolumeStore::open(&path, &options));
     let store = match opened.await {
         Ok(Ok(store)) => Arc::new(store),
@@ -165,9 +163,9 @@ mod tests {
     use stowage_config::SidecarConfig;
     use stowage_sidecar::settings::NoAuth;
     use stowage_store::{
-        Archive, ArchiveInfo, ArchiveKey, BackendKind, Edit, Key, MemoryStore, Name, Namespace,
-        NamespaceKey, Object, Patch, Patched, Preconditions, Prefix, Put, Result, StoreError,
-        Updated, Upload,
+        Archive, ArchiveInfo, ArchiveKey, BackendKind, Changes, Edit, Folder, Kept, Key,
+        MemoryStore, Name, Namespace, NamespaceKey, Object, Patch, Patched, Preconditions, Prefix,
+        Put, Result, Segment, StoreError, Updated, Upload, Version,
     };
 
     use super::*;
@@ -186,23 +184,89 @@ mod tests {
         async fn get(&self, key: &Key) -> Result<Option<Arc<Object>>> {
             self.inner.get(key).await
         }
-        async fn put(&self, key: &Key, body: Bytes, conditions: Preconditions) -> Result<Put> {
-            self.inner.put(key, body, conditions).await
+        async fn put_by(
+            &self,
+            key: &Key,
+            body: Bytes,
+            preconditions: Preconditions,
+            author: Option<Arc<str>>,
+        ) -> Result<Put> {
+            self.inner.put_by(key, body, preconditions, author).await
         }
-        async fn update(&self, key: &Key, when: Preconditions, edit: Edit) -> Result<Updated> {
-            self.inner.update(key, when, edit).await
+
+        async fn update_by(
+            &self,
+            key: &Key,
+            preconditions: Preconditions,
+            edit: Edit,
+            author: Option<Arc<str>>,
+        ) -> Result<Updated> {
+            self.inner.update_by(key, preconditions, edit, author).await
         }
+
+        fn history_length(&self) -> usize {
+            self.inner.history_length()
+        }
+
+        async fn history(&self, key: &Key) -> Result<Vec<Version>> {
+            self.inner.history(key).await
+        }
+
+        async fn version(&self, key: &Key, version: &Version) -> Result<Option<Arc<Object>>> {
+            self.inner.version(key, version).await
+        }
+
+        async fn namespace_history(&self, key: &NamespaceKey) -> Result<Vec<Version>> {
+            self.inner.namespace_history(key).await
+        }
+
+        async fn namespace_version(
+            &self,
+            key: &NamespaceKey,
+            version: u64,
+        ) -> Result<Option<Arc<Namespace>>> {
+            self.inner.namespace_version(key, version).await
+        }
+
+        async fn namespace_changes(
+            &self,
+            key: &NamespaceKey,
+            after: u64,
+            up_to: u64,
+            bytes: u64,
+        ) -> Result<Option<Vec<Kept>>> {
+            let changes = self.inner.namespace_changes(key, after, up_to, bytes);
+            changes.await
+        }
+
         async fn delete(&self, key: &Key, conditions: Preconditions) -> Result<bool> {
             self.inner.delete(key, conditions).await
         }
+        async fn delete_job(&self, job: &Segment, when: Preconditions) -> Result<bool> {
+            self.inner.delete_job(job, when).await
+        }
         async fn list(&self, at: &Prefix, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
             self.inner.list(at, after, limit).await
+        }
+        async fn directories(
+            &self,
+            folder: &Folder,
+            after: Option<&Segment>,
+            limit: usize,
+        ) -> Result<Vec<Segment>> {
+            self.inner.directories(folder, after, limit).await
         }
         async fn namespace(&self, key: &NamespaceKey) -> Result<Arc<Namespace>> {
             self.inner.namespace(key).await
         }
         async fn patch(&self, key: &NamespaceKey, patch: Patch) -> Result<Patched> {
             self.inner.patch(key, patch).await
+        }
+        async fn watch(&self, key: &Key) -> Result<(Option<Arc<Object>>, Changes)> {
+            self.inner.watch(key).await
+        }
+        async fn watch_namespace(&self, at: &NamespaceKey) -> Result<(Arc<Namespace>, Changes)> {
+            self.inner.watch_namespace(at).await
         }
         async fn upload(&self, key: &ArchiveKey) -> Result<Box<dyn Upload>> {
             self.inner.upload(key).await

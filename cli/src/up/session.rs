@@ -78,6 +78,7 @@ impl<'a> Session<'a> {
                 Some(()) = signals.hangup.recv() => self.supervisor.sync_now(),
                 _ = polls.tick() => {
                     polls_since_retry += 1;
+                    self.supervisor.renew();
                     if self.watcher.poll() {
                         self.reload().await;
                     } else if polls_since_retry >= POLLS_PER_RETRY {

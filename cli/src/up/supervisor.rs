@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
 use tokio::sync::{Semaphore, mpsc};
@@ -20,6 +21,9 @@ use super::served::{self, Ended, ServedStore};
 use super::sources::{CONCURRENT_SYNCS_MAX, SyncedBranch, SyncsWhen};
 use super::{bindings, private_file};
 use crate::exit::Failure;
+
+/// How long until tokens that could not be renewed are tried again; a third of their life is left.
+const RENEWAL_RETRY: Duration = Duration::from_secs(30);
 
 /// What becomes of a step that fails because of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +50,8 @@ pub(crate) struct Supervisor {
     /// Cancelled once the first screen is shown: lines about syncs come after it.
     syncs_released: CancellationToken,
     ended: mpsc::UnboundedSender<Ended>,
+    /// When tokens are to be renewed or taken back.
+    due_at: Option<SystemTime>,
     /// Failures that were reported and are being retried, so that each is said once.
     reported: BTreeSet<String>,
 }
@@ -69,6 +75,7 @@ impl Supervisor {
             sync_slots: Arc::new(Semaphore::new(CONCURRENT_SYNCS_MAX)),
             syncs_released: CancellationToken::new(),
             ended,
+            due_at: None,
             reported: BTreeSet::new(),
         }
     }
@@ -87,12 +94,10 @@ impl Supervisor {
         let kept = self.places.iter().filter(|(name, _)| next.store(name).is_some());
         let kept = kept.map(|(name, place)| (name.clone(), *place)).collect();
         let places = addresses::assign(&next.store_names(), &self.chosen, &kept)?;
-        let mut resolved = BTreeMap::new();
-        for store in next.stores.iter().filter(|store| !store.suspended) {
-            resolved.insert(store.name.clone(), credentials::resolve(store, &self.data)?);
-        }
+        let resolved = self.resolve(&next)?;
         let steps = diff::steps(&self.plan, &self.running(), &next);
         self.places = places;
+        self.due_at = due_at(&resolved);
         self.made = resolved
             .iter()
             .filter_map(|(store, resolved)| Some((store.clone(), resolved.made.clone()?)))
@@ -125,6 +130,30 @@ impl Supervisor {
         }
         self.take_up(self.plan.clone(), OnFailure::RetryLater).await?;
         Ok(self.reported.len() < missing)
+    }
+
+    /// Renews tokens and takes those back that are over, where it is time. Where that fails, it is
+    /// said, and tried again later.
+    pub(crate) fn renew(&mut self) {
+        if self.due_at.is_none_or(|due_at| SystemTime::now() < due_at) {
+            return;
+        }
+        let renewed = self.resolve(&self.plan).and_then(|resolved| {
+            for (name, served) in &self.served {
+                if let Some(resolved) = resolved.get(name) {
+                    served.reconfigure(Arc::clone(&resolved.settings));
+                }
+            }
+            self.write_bindings(&resolved)?;
+            Ok(due_at(&resolved))
+        });
+        self.due_at = match renewed {
+            Ok(due_at) => due_at,
+            Err(failure) => {
+                error!("tokens of StoreNamespaces are not renewed: {failure}; trying again");
+                SystemTime::now().checked_add(RENEWAL_RETRY)
+            }
+        };
     }
 
     /// Lets the sources sync, now that a person knows what they are.
@@ -201,6 +230,15 @@ impl Supervisor {
             place: self.served.get(name).map(ServedStore::place),
             made: self.made.get(name).map(String::as_str),
         })
+    }
+
+    /// The settings and tokens of every Store of a plan that is served.
+    fn resolve(&self, plan: &Plan) -> Result<BTreeMap<String, Resolved>, Failure> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let stores = plan.stores.iter().filter(|store| !store.suspended);
+        stores
+            .map(|store| Ok((store.name.clone(), credentials::resolve(store, &self.data, now)?)))
+            .collect()
     }
 
     fn running(&self) -> Running {
@@ -337,4 +375,10 @@ impl Supervisor {
         self.reported = now;
         Ok(())
     }
+}
+
+/// When the first of some Stores has something to renew.
+fn due_at(resolved: &BTreeMap<String, Resolved>) -> Option<SystemTime> {
+    let first = resolved.values().filter_map(|resolved| resolved.due_at).min()?;
+    UNIX_EPOCH.checked_add(Duration::from_secs(first))
 }

@@ -99,7 +99,7 @@ async fn version_names_the_contracts() {
     assert_eq!(code, 0);
     let version: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
-    for contract in ["runStore", "kv", "runtimes", "artifacts"] {
+    for contract in ["runStore", "kv", "jobs", "runtimes", "artifacts"] {
         assert_eq!(version["contracts"][contract], 1, "{version}");
     }
     let (_, stdout, _) = run(&["version"]).await;

@@ -270,3 +270,45 @@ async fn a_store_that_cannot_start_is_tried_again_while_others_serve() {
     drop(taken);
     stores_are(&up, &["demo", "late"]).await;
 }
+
+/// A token of the issuer of the test, signed with a shared secret.
+fn jwt(secret: &str) -> String {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let encoded = |text: &[u8]| URL_SAFE_NO_PAD.encode(text);
+    let claims = br#"{"iss":"https://issuer","aud":"shop","sub":"ann","exp":9999999999}"#;
+    let message = format!("{}.{}", encoded(br#"{"alg":"HS256"}"#), encoded(claims));
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
+    let signature = ring::hmac::sign(&key, message.as_bytes());
+    format!("{message}.{}", encoded(signature.as_ref()))
+}
+
+#[tokio::test]
+async fn jwts_are_taken_by_the_secret_of_the_manifests_and_by_a_new_one_after_it_changed() {
+    let manifest = |secret: &str| {
+        let auth = "  auth:\n    jwt: {issuer: https://issuer, audiences: [shop], \
+                    hmacSecretRef: {name: issuer}}\n";
+        let secret = format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: issuer}}\nstringData: {{secret: {secret}}}\n"
+        );
+        secret + &store("demo", auth)
+    };
+    let (old, new) =
+        ("old-0123456789-0123456789-0123456789", "new-0123456789-0123456789-0123456789");
+    let place = Place::new(&[("demo.yaml", &manifest(old))]);
+    let up = place.ready(&["demo"]).await;
+    let url = up.url("demo");
+    assert_eq!(status(&url, &jwt(old)).await, Some(StatusCode::NOT_FOUND), "an empty store");
+    assert_eq!(status(&url, &jwt(new)).await, Some(StatusCode::UNAUTHORIZED));
+    place.write("demo.yaml", &manifest(new));
+    eventually("the new secret holds", || {
+        let answer = {
+            let (url, token) = (url.clone(), jwt(new));
+            async move { status(&url, &token).await }
+        };
+        async move { (answer.await? == StatusCode::NOT_FOUND).then_some(()) }
+    })
+    .await;
+    assert_eq!(status(&url, &jwt(old)).await, Some(StatusCode::UNAUTHORIZED));
+    assert!(!up.output().contains(new), "a secret is never printed");
+}

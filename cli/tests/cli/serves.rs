@@ -61,7 +61,7 @@ async fn the_ready_file_names_every_url_and_no_secret() {
     let table = up.ready_table().unwrap();
     assert_eq!(
         table["stores"]["demo"]["contracts"],
-        json!(["runStore", "kv", "runtimes", "artifacts"])
+        json!(["runStore", "kv", "jobs", "runtimes", "artifacts"])
     );
     assert_eq!(table["stores"]["lake"]["contracts"], json!(["kv"]));
     for store in ["demo", "lake"] {
@@ -220,4 +220,43 @@ async fn a_snapshot_is_taken_of_a_store_while_it_is_served() {
     let found = stowage_store::Store::get(&store, &key).await.unwrap().unwrap();
     assert_eq!(found.body, "[1]");
     assert_eq!(put(&format!("{}/", up.url("demo")), ADMIN, "[2]").await, StatusCode::OK);
+}
+
+/// The header fields of a collector come from a Secret of the manifests, and stand as a file only while it
+/// runs.
+#[tokio::test]
+async fn a_collector_gets_traces_with_what_its_secret_says() {
+    use std::io::{Read, Write};
+
+    let collector = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = collector.local_addr().unwrap();
+    let head = tokio::task::spawn_blocking(move || {
+        let (mut stream, _) = collector.accept().unwrap();
+        let (mut seen, mut piece) = (Vec::new(), [0; 4096]);
+        while !seen.windows(4).any(|it| it == b"\r\n\r\n") {
+            let length = stream.read(&mut piece).unwrap();
+            assert!(length > 0, "the head of a message");
+            seen.extend_from_slice(&piece[..length]);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+        String::from_utf8_lossy(&seen).into_owned()
+    });
+    let tracing = format!(
+        "  tracing: {{otlp: {{endpoint: 'http://{address}', headersSecretRef: {{name: collector}}}}}}\n"
+    );
+    let secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: collector}\n\
+                  stringData: {headers: 'X-Scope: of-the-secret'}\n";
+    let place = Place::new(&[("store.yaml", &(store("demo", &tracing) + secret))]);
+    let up = place.ready(&["demo"]).await;
+    get(&format!("{}/", up.url("demo")), &printed_token(&up)).await;
+    let head = tokio::time::timeout(std::time::Duration::from_secs(20), head).await;
+    let head = head.expect("a message in time").unwrap().to_lowercase();
+    assert!(
+        head.starts_with("post /v1/traces") && head.contains("x-scope: of-the-secret"),
+        "{head}"
+    );
+    let file = place.data().join(".run/demo/.tracing/headers");
+    assert_eq!(mode(&file), 0o600);
+    assert!(up.stop().await.success());
+    assert!(!file.exists(), "the Secret goes with the process");
 }

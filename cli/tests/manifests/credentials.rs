@@ -62,6 +62,68 @@ fn tokens_are_there_and_can_be_used() {
 }
 
 #[test]
+fn what_goes_with_a_collector_is_there() {
+    let traced = |secret: &str| {
+        format!(
+            "{STORE}  tracing:\n    otlp: {{endpoint: https://c, caSecretRef: {{name: ca}}}}\n---\n\
+             apiVersion: v1\nkind: Secret\nmetadata: {{name: {secret}}}\nstringData: {{a: b}}\n"
+        )
+    };
+    expect(
+        "no Secret",
+        &traced("other"),
+        &[("7:47: spec.tracing.otlp.caSecretRef.name", "there is no Secret ca")],
+    );
+    expect(
+        "no such key",
+        &traced("ca"),
+        &[(
+            "7:33: spec.tracing.otlp.caSecretRef.key",
+            "has no key ca.crt: add it, or name another",
+        )],
+    );
+}
+
+#[test]
+fn keys_of_jwts_are_there_and_can_be_used() {
+    let jwt = |keys: &str, secret: &str| {
+        format!(
+            "{STORE}  auth:\n    jwt: {{issuer: i, audiences: [a], {keys}}}\n---\napiVersion: v1\n\
+             kind: Secret\nmetadata: {{name: keys}}\n{secret}"
+        )
+    };
+    let by_set = "jwksSecretRef: {name: keys}";
+    expect(
+        "no Secret",
+        &jwt("jwksSecretRef: {name: other}", "stringData: {}\n"),
+        &[("7:54: spec.auth.jwt.jwksSecretRef.name", "there is no Secret other")],
+    );
+    expect(
+        "no such key",
+        &jwt(by_set, "stringData: {keys.json: '{}'}\n"),
+        &[("7:38: spec.auth.jwt.jwksSecretRef", "has no key jwks.json: add it, or name another")],
+    );
+    expect(
+        "no set of keys",
+        &jwt(by_set, "stringData: {jwks.json: '{}'}\n"),
+        &[(
+            "12:14: stringData[jwks.json]",
+            "JWTs cannot be checked with this: it is not a JWK Set",
+        )],
+    );
+    expect(
+        "a secret that could be guessed",
+        &jwt("hmacSecretRef: {name: keys, key: k}", "stringData: {k: hunter2}\n"),
+        &[("12:14: stringData.k", "the secret has less than 32 bytes")],
+    );
+    expect(
+        "two places",
+        &jwt("jwksSecretRef: {name: keys}, jwksUri: 'https://i/k'", "stringData: {}\n"),
+        &[("7:5: spec.auth.jwt", "come from exactly one of")],
+    );
+}
+
+#[test]
 fn no_problem_says_what_a_secret_holds() {
     let directory = directory(&[(
         "a.yaml",

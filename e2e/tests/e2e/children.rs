@@ -16,6 +16,7 @@ fn a_deleted_child_comes_back_and_the_data_is_there() {
 
     for child in [
         "configmap/demo-config",
+        "secret/demo-signing-key",
         "secret/demo-server-tokens",
         "secret/demo-publisher",
         "serviceaccount/demo",

@@ -1,4 +1,4 @@
-//! Tokens are rotated by editing their Secret, while applications go on.
+//! Tokens are rotated by editing their Secret, and revoked, while applications go on.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -96,4 +96,69 @@ fn a_token_is_rotated_without_a_lost_request_or_a_restart() {
     assert_eq!(stores::uid(&after), stores::uid(&before), "the pod was replaced");
     let restarts = &after["status"]["containerStatuses"][0]["restartCount"];
     assert_eq!(restarts, &json!(0), "the pod was restarted");
+}
+
+/// What is granted stands in the pod's configuration, which the kubelet brings up to date.
+#[test]
+fn a_namespaces_token_is_taken_and_revoked_without_a_restart() {
+    const CART: &str = "/api/storage?ns=cart";
+    let _cluster = release::shared();
+    let namespace = Namespace::create("tenants");
+    let caller = stores::demo(&namespace);
+    let before = stores::pod(&namespace, "demo").unwrap();
+    let tenant = |generation: u32| {
+        let spec = json!({
+            "storeRef": {"name": "demo"}, "contract": "kv", "tokenGeneration": generation,
+        });
+        json!({
+            "apiVersion": "stowage.dev/v1alpha1", "kind": "StoreNamespace",
+            "metadata": {"name": "cart"}, "spec": spec,
+        })
+        .to_string()
+    };
+    let token = || -> Result<String, String> {
+        let secret = namespace.try_get("secret/cart-stowage")?;
+        let token = secret["data"]["token"].as_str().ok_or("no token")?;
+        Ok(token.to_owned())
+    };
+    // As it stands in a Secret, which is enough to tell two apart.
+    let other_than = |before: &str| {
+        eventually("there is another token", WITHIN, || {
+            let now = token()?;
+            if now == before { Err("the same as before".to_owned()) } else { Ok(now) }
+        })
+    };
+    let plain = || {
+        let template = "--output=go-template={{.data.token | base64decode}}";
+        namespace.kubectl(&["get", "secret/cart-stowage", template])
+    };
+    let answers = |caller: &Caller, path: &str, status: u16| {
+        let started = Instant::now();
+        eventually(&format!("{path} is answered {status}"), WITHIN, || match caller.get(path) {
+            Ok(answer) if answer.status == status => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+        started.elapsed()
+    };
+    namespace.apply(&tenant(0));
+    let first = other_than("");
+    let holder = caller.with_token(plain().trim());
+    let taken = answers(&holder, CART, 200);
+    answers(&holder, "/run-stores/none", 403);
+
+    namespace.apply(&tenant(1));
+    other_than(&first);
+    let next = caller.with_token(plain().trim());
+    let revoked = answers(&holder, CART, 401);
+    answers(&next, CART, 200);
+    namespace.kubectl(&["delete", "stns/cart"]);
+    let gone = answers(&next, CART, 401);
+    println!(
+        "taken after {:.1} s, revoked after {:.1} s, gone after {:.1} s",
+        taken.as_secs_f32(),
+        revoked.as_secs_f32(),
+        gone.as_secs_f32()
+    );
+    let after = stores::pod(&namespace, "demo").unwrap();
+    assert_eq!(stores::uid(&after), stores::uid(&before), "the pod was replaced");
 }

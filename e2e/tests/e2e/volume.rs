@@ -19,6 +19,7 @@ fn delete_demo(namespace: &Namespace) {
         "service/demo",
         "service/demo-headless",
         "configmap/demo-config",
+        "secret/demo-signing-key",
         "secret/demo-server-tokens",
         "secret/demo-publisher",
         "serviceaccount/demo",

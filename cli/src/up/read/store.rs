@@ -1,15 +1,17 @@
 //! One Store of the manifests, with its tokens and tenants.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kube::ResourceExt;
 use stowage_config::{Interval, Token, TokenGrant};
 use stowage_crds::render::{self, StorePlaces};
-use stowage_crds::{DeletionPolicy, Store, StoreNamespace};
+use stowage_crds::{DeletionPolicy, Store, StoreJwt, StoreNamespace};
 
 use super::problem;
-use crate::manifests::{Located, Manifests, ObjectName, Problem};
+use crate::manifests::{Located, Manifests, ObjectName, Problem, SecretValue};
+use crate::up::data_dir::run;
 use crate::up::plan::{Credentials, NamespacePlan, OnRemoval, StorePlan};
 use crate::up::token_command::token_command;
 
@@ -33,6 +35,9 @@ pub(super) fn plan(
         management_listen: (Ipv4Addr::LOCALHOST, 2).into(),
         data: data.join(&name),
         tokens_dir: None,
+        // Its keys are handed on as they stand in the Secret.
+        jwt_keys_file: PathBuf::from("keys"),
+        tracing_dir: tracing_dir(data, &name),
         memory_limit: None,
         shutdown_grace: Interval::from_secs(SHUTDOWN_GRACE_SECONDS),
     };
@@ -42,12 +47,16 @@ pub(super) fn plan(
     Ok(StorePlan {
         config: render::sidecar(store, &namespaces, &places),
         credentials: credentials(read, store, insecure)?,
+        jwt_keys: jwt_keys(read, store)?,
+        tracing_files: tracing_files(read, store, data)?,
         namespaces: tenants
             .map(|namespace| NamespacePlan {
                 name: namespace.name_any(),
                 contract: namespace.spec.contract,
                 subject: namespace.served_name(),
                 access: namespace.spec.access,
+                token_life: namespace.spec.token_ttl.duration(),
+                token_generation: namespace.spec.token_generation,
             })
             .collect(),
         on_removal: match store.spec.deletion_policy {
@@ -59,6 +68,52 @@ pub(super) fn plan(
     })
 }
 
+/// Where the Secrets that go with a collector of traces stand as files. No source is named so.
+fn tracing_dir(data: &Path, store: &str) -> PathBuf {
+    run(data).join(store).join(".tracing")
+}
+
+/// The files that go with a collector of traces.
+fn tracing_files(
+    read: &Manifests,
+    store: &Located<Store>,
+    data: &Path,
+) -> Result<BTreeMap<PathBuf, SecretValue>, Problem> {
+    let directory = tracing_dir(data, &store.name_any());
+    let mut files = BTreeMap::new();
+    for wanted in store.spec.tracing.iter().flat_map(|tracing| tracing.otlp.secrets()) {
+        let secret = read.secret(&store.resource, wanted.name);
+        let Some(value) = secret.and_then(|secret| secret.values.get(wanted.key)) else {
+            let message = format!(
+                "there is no Secret {} with a key {} in the manifests; add it",
+                wanted.name, wanted.key
+            );
+            let field = format!("spec.tracing.otlp.{}", wanted.field);
+            return Err(problem(&store.origin, &field, message));
+        };
+        files.insert(directory.join(wanted.file), value.clone());
+    }
+    Ok(files)
+}
+
+/// What stands in the Secret that JWTs are checked with.
+fn jwt_keys(read: &Manifests, store: &Located<Store>) -> Result<Option<SecretValue>, Problem> {
+    let Some(wanted) = store.spec.auth.jwt.as_ref().and_then(StoreJwt::secret) else {
+        return Ok(None);
+    };
+    let secret = read.secret(&store.resource, wanted.name);
+    match secret.and_then(|secret| secret.values.get(wanted.key)) {
+        Some(value) => Ok(Some(value.clone())),
+        None => {
+            let message = format!(
+                "there is no Secret {} with a key {} in the manifests; add it",
+                wanted.name, wanted.key
+            );
+            Err(problem(&store.origin, &format!("spec.auth.jwt.{}", wanted.field), message))
+        }
+    }
+}
+
 fn credentials(
     read: &Manifests,
     store: &Located<Store>,
@@ -66,7 +121,9 @@ fn credentials(
 ) -> Result<Credentials, Problem> {
     const FIELD: &str = "spec.auth.tokensSecretRef.name";
     let Some(reference) = &store.spec.auth.tokens_secret_ref else {
-        return Ok(if insecure { Credentials::Nobody } else { Credentials::Made });
+        // Who says which JWTs are taken does not want everyone.
+        let is_open = insecure && store.spec.auth.jwt.is_none();
+        return Ok(if is_open { Credentials::Nobody } else { Credentials::Made });
     };
     let name = &reference.name;
     let Some(secret) = read.secrets.get(&ObjectName::beside(&store.resource, name)) else {
