@@ -16,8 +16,8 @@ pub struct NamespaceTokens {
     /// What `aud` has to be: an id of this very Store, which one of the same name that is made
     /// anew does not have.
     pub audience: String,
-    /// The keys that may have signed them: the one that signs now, and those before it until their
-    /// tokens are over.
+    /// The keys that may have signed them: the one that signs now, the one that is to follow it, and
+    /// those before it until their tokens are over.
     pub keys: Vec<VerificationKey>,
     /// What is granted now.
     pub namespaces: Vec<GrantedNamespace>,

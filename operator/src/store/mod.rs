@@ -200,7 +200,7 @@ async fn converge(
         Ok(validated) => validated,
         Err(finding) => return Ok(blocked(store, finding)),
     };
-    let settled = match settle_keys::settle(context, store, &found.namespaces).await {
+    let settled = match settle_keys::settle(context, store, found).await {
         Ok(settled) => settled,
         Err(Failure::Apply(error)) => return Ok(blocked(store, refused(error)?)),
         Err(failure) => return Err(failure),

@@ -6,14 +6,15 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::ObjectMeta;
 use kube::{Api, Resource, ResourceExt};
-use stowage_crds::{Store, StoreNamespace};
+use stowage_crds::Store;
 
-use super::names;
+use super::dereference::Dereferenced;
 use super::signing_keys::{Decision, REQUEST, SigningKeys, Step, Why, decide};
+use super::{names, signing_keys, tenants};
 use crate::context::Context;
 use crate::kubernetes::{
     ApplyError, COMPONENT_STORE, Children, Failure, Owner, Severity, amend, labels, refusal,
@@ -36,7 +37,7 @@ pub(super) struct Settled {
 pub(super) async fn settle(
     context: &Context,
     store: &Store,
-    tenants: &[StoreNamespace],
+    found: &Dereferenced,
 ) -> Result<Settled, Failure> {
     let namespace = store.namespace().unwrap_or_default();
     let name = names::signing_key(&store.name_any());
@@ -44,7 +45,7 @@ pub(super) async fn settle(
     let children = Children::new(context, &namespace, owner.clone());
     let secrets: Api<Secret> = children.api();
     let request = store.annotations().get(REQUEST).map(String::as_str);
-    let life = tenants.iter().map(|tenant| tenant.spec.token_ttl.duration()).max();
+    let life = found.namespaces.iter().map(|tenant| tenant.spec.token_ttl.duration()).max();
     for _ in 0..ATTEMPTS {
         let live = secrets.get_opt(&name).await?;
         // A key that somebody else put there would be one that somebody else knows.
@@ -53,7 +54,11 @@ pub(super) async fn settle(
         }
         let now = Timestamp::now();
         let life = life.unwrap_or(Duration::ZERO);
-        let Decision { keys, step } = decide(live.as_ref(), request, life, now)?;
+        let is_shown = match live.as_ref().and_then(signing_keys::next_id) {
+            Some(id) => is_shown(&children, &names::config(&store.name_any()), found, &id).await?,
+            None => true,
+        };
+        let Decision { keys, step } = decide(live.as_ref(), request, life, is_shown, now)?;
         match (step, live) {
             (Step::Keep, Some(live)) => return Ok(Settled { keys, made_at: made_at(&live, now) }),
             (Step::Make(data, annotations), _) => {
@@ -81,14 +86,35 @@ pub(super) async fn settle(
     Err(ApplyError::Leaving { kind: Secret::kind(&()).into_owned(), name }.into())
 }
 
+/// Whether the server's configuration has a key; where nobody has a token, none is missing.
+async fn is_shown(
+    children: &Children<'_>,
+    config: &str,
+    found: &Dereferenced,
+    id: &str,
+) -> Result<bool, Failure> {
+    if found.namespaces.is_empty() && found.unreadable_namespaces.is_empty() {
+        return Ok(true);
+    }
+    let config_map = children.api::<ConfigMap>().get_opt(config).await?;
+    let known = config_map.as_ref().and_then(tenants::known_before);
+    Ok(known.is_some_and(|known| known.keys.iter().any(|key| key.id == id)))
+}
+
 fn made_at(secret: &Secret, now: Timestamp) -> Timestamp {
     secret.creation_timestamp().map_or(now, |time| time.0)
 }
 
 async fn tell(context: &Context, store: &Store, why: Why) {
     let (severity, reason, note) = match why {
-        Why::Over => return,
+        Why::Noted => return,
         Why::Requested => (
+            Severity::Normal,
+            "SigningKeyMade",
+            "Another key was made for the tokens of the StoreNamespaces. It signs them in two \
+             minutes, when every server knows it.",
+        ),
+        Why::Rotated => (
             Severity::Normal,
             "SigningKeyRotated",
             "The tokens of the StoreNamespaces are signed by another key from now on; those that \

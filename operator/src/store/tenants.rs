@@ -19,7 +19,7 @@ pub(super) struct Tenants {
     pub(super) known: Option<NamespaceTokens>,
     /// The static tokens that they had from an earlier version and that are still good.
     pub(super) static_tokens: Vec<WantedToken>,
-    /// When less is to be known.
+    /// When what is to be known changes by itself: another key signs, or something is over.
     pub(super) changes_at: Option<Timestamp>,
 }
 
@@ -45,7 +45,7 @@ impl Tenants {
                 ends.extend(end);
             }
         }
-        ends.extend(settled.keys.next_end());
+        ends.extend(settled.keys.changes_at());
         Self { known, static_tokens, changes_at: ends.into_iter().min() }
     }
 }
@@ -68,10 +68,13 @@ fn granted(found: &Dereferenced) -> Vec<GrantedNamespace> {
 }
 
 fn granted_before(config_map: &ConfigMap) -> Vec<GrantedNamespace> {
-    let text = config_map.data.as_ref().and_then(|data| data.get(CONFIG_KEY));
-    let config = text.and_then(|text| serde_json::from_str::<SidecarConfig>(text).ok());
-    let tokens = config.and_then(|config| config.auth.namespace_tokens);
-    tokens.map(|tokens| tokens.namespaces).unwrap_or_default()
+    known_before(config_map).map(|tokens| tokens.namespaces).unwrap_or_default()
+}
+
+/// What the server is told now.
+pub(super) fn known_before(config_map: &ConfigMap) -> Option<NamespaceTokens> {
+    let text = config_map.data.as_ref()?.get(CONFIG_KEY)?;
+    serde_json::from_str::<SidecarConfig>(text).ok()?.auth.namespace_tokens
 }
 
 /// When the static token of an earlier version ends: as if it had been issued with the first key.
@@ -159,7 +162,7 @@ mod tests {
     }
 
     fn looked_at(found: &Dereferenced, now: i64) -> Tenants {
-        let keys = decide(None, None, Duration::ZERO, at(0)).unwrap().keys;
+        let keys = decide(None, None, Duration::ZERO, true, at(0)).unwrap().keys;
         Tenants::new(&store(), found, &Settled { keys, made_at: at(0) }, at(now))
     }
 

@@ -204,21 +204,31 @@ async fn a_key_is_made_once_and_changed_on_request_alone() {
     assert_eq!(signing_key(&ns).await.id(), first.id(), "another operator keeps it");
     assert_eq!(token(&ns, "cart").await, first_token);
 
-    let request = json!({"metadata": {"annotations": {REQUEST: "2026-01-01"}}});
-    ns.patch::<Store>("demo", request).await;
-    let second_token = next_token(&ns, "cart", &first_token, "it is signed anew").await;
-    operator.rest().await;
-    let second = signing_key(&ns).await;
-    assert_eq!(second.sign(&claims(&second_token)), second_token);
     let known_ids = async || {
         let keys = known(&ns).await.map(|known| known.keys).unwrap_or_default();
         keys.into_iter().map(|key| key.id).collect::<Vec<_>>()
     };
+    let request = json!({"metadata": {"annotations": {REQUEST: "2026-01-01"}}});
+    ns.patch::<Store>("demo", request).await;
+    let shown = eventually("the server is shown both", known_ids, |ids| ids.len() == 2).await;
+    operator.rest().await;
+    assert_eq!(shown[0], first.id(), "the one before signs on");
+    assert_eq!(token(&ns, "cart").await, first_token);
+    // Two minutes later.
+    let due = json!({"stringData": {"next-signs-from": Timestamp::now().to_string()}});
+    ns.patch::<Secret>("demo-signing-key", due).await;
+    let second_token = next_token(&ns, "cart", &first_token, "it is signed anew").await;
+    operator.rest().await;
+    let second = signing_key(&ns).await;
+    assert_eq!(second.sign(&claims(&second_token)), second_token);
+    assert_eq!(second.id(), shown[1], "the server has known it before it signed");
     let both = [second.id().to_owned(), first.id().to_owned()];
     eventually("the one before is still known", known_ids, |ids| *ids == both).await;
     let events = ns.events_about("Store", "demo").await;
-    let told = events.iter().filter(|event| event.starts_with("SigningKeyRotated: ")).count();
-    assert_eq!(told, 1, "{events:#?}");
+    for reason in ["SigningKeyMade: ", "SigningKeyRotated: "] {
+        let told = events.iter().filter(|event| event.starts_with(reason)).count();
+        assert_eq!(told, 1, "{reason}{events:#?}");
+    }
     let third = ns.operator();
     third.rest().await;
     assert_eq!(third.writes(), Vec::<String>::new(), "a request is honoured once");

@@ -17,7 +17,7 @@ use super::*;
 use crate::options::{Options, Scope};
 use crate::store::dereference::Dereferenced;
 use crate::store::settle_keys::Settled;
-use crate::store::signing_keys::{CURRENT, Step, decide};
+use crate::store::signing_keys::{CURRENT, decide};
 use crate::store::tenants::Tenants;
 use crate::store::validate::validate;
 
@@ -60,8 +60,7 @@ fn settled() -> Settled {
     let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
     let key = ByteString((0..hex.len()).step_by(2).map(byte).collect());
     let live = Secret { data: Some([(CURRENT.to_owned(), key)].into()), ..Secret::default() };
-    let decision = decide(Some(&live), None, Duration::ZERO, Timestamp::UNIX_EPOCH).unwrap();
-    assert_eq!(decision.step, Step::Keep);
+    let decision = decide(Some(&live), None, Duration::ZERO, true, Timestamp::UNIX_EPOCH).unwrap();
     Settled { keys: decision.keys, made_at: Timestamp::UNIX_EPOCH }
 }
 
