@@ -27,6 +27,8 @@ use keys::{document, namespace, set};
 
 const DOCUMENTS: usize = 4;
 const NAMESPACES: usize = 3;
+/// How many versions are kept where there is a history.
+const VERSIONS: usize = 3;
 const DEADLINE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone)]
@@ -66,8 +68,9 @@ fn namespace_key(number: usize) -> NamespaceKey {
 }
 
 /// Options under which checkpoints and the recycling of segments happen all the time.
-fn options() -> VolumeOptions {
+fn options(history: usize) -> VolumeOptions {
     VolumeOptions {
+        history,
         segment_bytes: 1,
         journal_bytes: 1,
         checkpoint_after: Duration::from_millis(1),
@@ -75,8 +78,8 @@ fn options() -> VolumeOptions {
     }
 }
 
-fn open(path: &Path) -> VolumeStore {
-    VolumeStore::open(path, &options()).unwrap_or_else(|error| panic!("{error}"))
+fn open(path: &Path, history: usize) -> VolumeStore {
+    VolumeStore::open(path, &options(history)).unwrap_or_else(|error| panic!("{error}"))
 }
 
 type State = (BTreeMap<usize, (Vec<u8>, EntityTag)>, Vec<Arc<Namespace>>);
@@ -93,6 +96,29 @@ async fn state(store: &VolumeStore) -> State {
         namespaces.push(store.namespace(&namespace_key(number)).await.expect("a namespace"));
     }
     (documents, namespaces)
+}
+
+/// Of each document, then of each namespace, its versions with their content, the last first.
+async fn versions(store: &VolumeStore) -> Vec<Vec<(EntityTag, Vec<u8>)>> {
+    let mut all = Vec::new();
+    for key in (0..DOCUMENTS).map(key) {
+        let mut found = Vec::new();
+        for version in store.history(&key).await.expect("a history") {
+            let object = store.version(&key, &version).await.expect("a look");
+            found.push((version.tag, object.expect("it is kept").body.to_vec()));
+        }
+        all.push(found);
+    }
+    for key in (0..NAMESPACES).map(namespace_key) {
+        let mut found = Vec::new();
+        for version in store.namespace_history(&key).await.expect("a history") {
+            let number = version.tag.opaque().to_string().parse().expect("a number");
+            let namespace = store.namespace_version(&key, number).await.expect("a look");
+            found.push((version.tag, namespace.expect("it is kept").snapshot().to_vec()));
+        }
+        all.push(found);
+    }
+    all
 }
 
 struct Copied {
@@ -118,6 +144,19 @@ fn copy(source: &Source, path: &str) -> Option<Copied> {
     Some(Copied { path: path.to_owned(), modified: file.modified(), content })
 }
 
+/// The versions of writes up to a sequence, as their files tell them.
+fn copy_history(source: &Source, up_to: u64) -> Vec<Copied> {
+    let mut paths = Vec::new();
+    files(source, Source::HISTORY, &mut paths);
+    let copied = paths.into_iter().filter_map(|path| {
+        let mut file = source.open_history(&path, up_to).expect("a look")?;
+        let mut content = Vec::new();
+        file.read_to_end(&mut content).expect("its content");
+        Some(Copied { path, modified: 0, content })
+    });
+    copied.collect()
+}
+
 /// What a snapshot of these files and of the journal becomes.
 fn restored(source: &Source, span: &Span, files: &[Copied]) -> TempDir {
     let directory = TempDir::new().expect("a directory");
@@ -137,15 +176,16 @@ fn restored(source: &Source, span: &Span, files: &[Copied]) -> TempDir {
 struct Case {
     directory: TempDir,
     store: VolumeStore,
+    history: usize,
     written: u64,
     tags: HashSet<EntityTag>,
 }
 
 impl Case {
-    fn new() -> Self {
+    fn new(history: usize) -> Self {
         let directory = TempDir::new().expect("a directory");
-        let store = open(directory.path());
-        Self { directory, store, written: 0, tags: HashSet::new() }
+        let store = open(directory.path(), history);
+        Self { directory, store, history, written: 0, tags: HashSet::new() }
     }
 
     async fn write(&mut self, step: &Step) -> TestCaseResult {
@@ -214,7 +254,7 @@ impl Case {
                 file.set_modified(future).expect("its time");
             }
         }
-        self.store = open(self.directory.path());
+        self.store = open(self.directory.path(), self.history);
     }
 }
 
@@ -230,7 +270,7 @@ async fn history(
     future: Vec<usize>,
     misses: Vec<bool>,
 ) -> TestCaseResult {
-    let mut case = Case::new();
+    let mut case = Case::new(0);
     for step in &before {
         case.write(step).await?;
     }
@@ -295,10 +335,10 @@ async fn same_and_goes_on(
     expected: State,
     tags: &mut HashSet<EntityTag>,
 ) -> TestCaseResult {
-    let store = open(path);
+    let store = open(path, 0);
     prop_assert_eq!(&state(&store).await, &expected);
     drop(store);
-    let store = open(path);
+    let store = open(path, 0);
     prop_assert_eq!(&state(&store).await, &expected, "after another start");
     for number in 0..DOCUMENTS {
         let put = store.put(&key(number), "1".into(), Preconditions::none()).await.expect("a put");
@@ -313,8 +353,79 @@ async fn same_and_goes_on(
     Ok(())
 }
 
+/// The same of a store with a history, and of what is restored the versions, too.
+async fn history_of_versions((before, during, after): Steps) -> TestCaseResult {
+    let mut case = Case::new(VERSIONS);
+    for step in &before {
+        case.write(step).await?;
+    }
+    let pin = case.store.pin().expect("a pin");
+    let path = case.directory.path().to_owned();
+    let source = Source::served(&path).expect("a source");
+    let mut left = Vec::new();
+    files(&source, "", &mut left);
+    let mut copied = Vec::new();
+    for step in &during {
+        if let Step::Copy(index) = step
+            && !left.is_empty()
+        {
+            copied.extend(copy(&source, &left.swap_remove(index.index(left.len()))));
+        }
+        case.write(step).await?;
+    }
+    copied.extend(left.iter().filter_map(|file| copy(&source, file)));
+    let first = pin.barrier().await.expect("a barrier");
+    for missed in source.patched(&first).expect("the journal") {
+        if !copied.iter().any(|file| file.path == missed) {
+            copied.push(copy(&source, &missed).expect("a namespace's file"));
+        }
+    }
+    let (expected, kept) = (state(&case.store).await, versions(&case.store).await);
+    let span = pin.barrier().await.expect("a barrier");
+    for step in &after {
+        case.write(step).await?;
+    }
+    prop_assert_eq!(pin.given_up(), None);
+    copied.extend(copy_history(&source, span.up_to));
+    let directory = restored(&source, &span, &copied);
+    drop(pin);
+    for start in 1..=2 {
+        let store = open(directory.path(), VERSIONS);
+        prop_assert_eq!(&state(&store).await, &expected, "start {}", start);
+        // What was written since has let the oldest go, and those alone.
+        for (found, kept) in versions(&store).await.iter().zip(&kept) {
+            prop_assert!(kept.starts_with(found), "{:?} begins with {:?}", kept, found);
+            prop_assert_eq!(found.is_empty(), kept.is_empty());
+            prop_assert!(!after.is_empty() || found.len() == kept.len());
+        }
+        store.shutdown().await;
+    }
+
+    let (expected, kept) = (state(&case.store).await, versions(&case.store).await);
+    case.store.shutdown().await;
+    let (source, span) = Source::unserved(&path).expect("a source");
+    let mut found = Vec::new();
+    files(&source, "", &mut found);
+    let mut copied: Vec<Copied> = found.iter().filter_map(|file| copy(&source, file)).collect();
+    copied.extend(copy_history(&source, u64::MAX));
+    let directory = restored(&source, &span.expect("a journal"), &copied);
+    let store = open(directory.path(), VERSIONS);
+    prop_assert_eq!((state(&store).await, versions(&store).await), (expected, kept));
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn versions_are_restored_with_what_they_led_to(
+        before in prop::collection::vec(step(), 0..40),
+        during in prop::collection::vec(step(), 0..40),
+        after in prop::collection::vec(step(), 0..12),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(history_of_versions((before, during, after)))?;
+    }
 
     #[test]
     fn a_copy_of_a_changing_tree_is_restored_as_of_its_sequence(
@@ -354,7 +465,7 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 #[tokio::test]
 async fn a_pin_keeps_the_journal_and_lets_it_go() {
     let directory = TempDir::new().expect("a directory");
-    let store = open(directory.path());
+    let store = open(directory.path(), 0);
     fill(&store, 20).await;
     let unpinned = journal_bytes(directory.path());
     let (pin, other) = (store.pin().expect("a pin"), store.pin().expect("a second pin"));
@@ -367,20 +478,20 @@ async fn a_pin_keeps_the_journal_and_lets_it_go() {
     drop(pin);
     until("the journal is short again", || journal_bytes(directory.path()) <= 2 * unpinned).await;
     drop(store);
-    let store = open(directory.path());
+    let store = open(directory.path(), 0);
     assert_eq!(store.get(&key(1)).await.expect("a get").expect("a document").body.len(), 20_000);
 }
 
 #[tokio::test]
 async fn what_a_killed_store_kept_for_a_snapshot_is_freed_after_its_next_start() {
     let directory = TempDir::new().expect("a directory");
-    let store = open(directory.path());
+    let store = open(directory.path(), 0);
     let pin = store.pin().expect("a pin");
     fill(&store, 100).await;
     drop(store);
     drop(pin);
     assert!(journal_bytes(directory.path()) > 100 * 20_000, "it is there as a kill would leave it");
-    let store = open(directory.path());
+    let store = open(directory.path(), 0);
     fill(&store, 1).await;
     until("the journal is short again", || journal_bytes(directory.path()) < 1_000_000).await;
 }
@@ -392,7 +503,7 @@ async fn given_up(pin: &Pin) -> GivenUp {
 #[tokio::test]
 async fn a_snapshot_that_holds_too_much_is_given_up_and_no_write_waits() {
     let directory = TempDir::new().expect("a directory");
-    let options = VolumeOptions { snapshot_bytes: 1_000_000, ..options() };
+    let options = VolumeOptions { snapshot_bytes: 1_000_000, ..options(0) };
     let store = VolumeStore::open(directory.path(), &options).expect("a store");
     let pin = store.pin().expect("a pin");
     let source = Source::served(directory.path()).expect("a source");

@@ -22,6 +22,9 @@ use super::raw::{Answer, Connection, Request};
 
 const REQUESTS: usize = 10_000;
 
+/// So many versions are kept of each document and namespace.
+const HISTORY: usize = 4;
+
 /// What a request must be answered with.
 struct Foretold {
     status: u16,
@@ -70,7 +73,8 @@ impl Place {
     async fn start(&self) -> (Server, Connection) {
         let path = self.directory.path().join("data");
         // Small, so that the tree is written and read again on the way.
-        let options = VolumeOptions { cache_bytes: 4096, ..VolumeOptions::default() };
+        let options =
+            VolumeOptions { cache_bytes: 4096, history: HISTORY, ..VolumeOptions::default() };
         let store = VolumeStore::open(&path, &options).expect("a store");
         let server = Setup::default().store(Arc::new(store)).start().await;
         let connection = Connection::open(server.address).await;

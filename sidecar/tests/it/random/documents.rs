@@ -6,7 +6,7 @@ use fastrand::Rng;
 
 use super::super::raw::{Answer, Request};
 use super::conditions::{Conditions, Verdict};
-use super::{Foretold, Part};
+use super::{Foretold, HISTORY, Part};
 
 #[derive(Default)]
 struct Document {
@@ -14,6 +14,19 @@ struct Document {
     current: Option<(String, String)>,
     /// All tags that were ever answered.
     before: Vec<String>,
+    /// Each body and its tag since it was not there, the last one first.
+    versions: Vec<(String, String)>,
+}
+
+impl Document {
+    /// What a GET finds that asks for a version, and how that is answered where there is none.
+    fn version(&self, tag: &str) -> Result<&(String, String), u16> {
+        if self.current.is_none() {
+            return Err(404);
+        }
+        let mut kept = self.versions.iter().take(HISTORY);
+        kept.find(|(_, other)| other == tag).ok_or(410)
+    }
 }
 
 #[derive(Default)]
@@ -59,21 +72,28 @@ impl Part for Documents {
             }
             4..9 => {
                 let method = if random.u8(..5) == 0 { "HEAD" } else { "GET" };
-                let request = Request::new(method, &target);
-                let foretold = match (&document.current, verdict) {
-                    (None, _) => Foretold::status(404),
-                    (Some(_), Verdict::Failed) if method == "HEAD" => {
-                        Foretold::status(412).body("")
-                    }
-                    (Some(_), Verdict::Failed) => failed(),
-                    (Some((_, tag)), Verdict::NotModified) => {
-                        Foretold::status(304).tag(tag).body("")
-                    }
-                    (Some((body, tag)), Verdict::Holds) => {
-                        let body = if method == "HEAD" { "" } else { body };
-                        Foretold::status(200).tag(tag).body(body)
+                let asks_version = kind == Kind::Run && random.u8(..3) == 0;
+                let last = document.before.len().saturating_sub(2 * HISTORY);
+                let at = asks_version.then(|| match document.before.get(last..) {
+                    None | Some([]) => "\"never\"".to_owned(),
+                    Some(tags) => tags[random.usize(..tags.len())].clone(),
+                });
+                let (target, found) = match &at {
+                    None => (target, document.current.as_ref().ok_or(404)),
+                    Some(at) => {
+                        (format!("{target}?at={}", at.trim_matches('"')), document.version(at))
                     }
                 };
+                let request = Request::new(method, &target);
+                let foretold = match found {
+                    Err(status) => Foretold::status(status),
+                    Ok((body, tag)) => match conditions.evaluate(Some(tag)) {
+                        Verdict::Failed => Foretold::status(412).tag(tag),
+                        Verdict::NotModified => Foretold::status(304).tag(tag).body(""),
+                        Verdict::Holds => Foretold::status(200).tag(tag).body(body),
+                    },
+                };
+                let foretold = if method == "HEAD" { foretold.body("") } else { foretold };
                 (request, foretold)
             }
             _ => {
@@ -100,6 +120,10 @@ impl Part for Documents {
             document.before.push(tag.clone());
             (body, tag)
         });
+        match &document.current {
+            Some(current) => document.versions.insert(0, current.clone()),
+            None => document.versions.clear(),
+        }
     }
 }
 

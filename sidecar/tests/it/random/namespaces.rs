@@ -6,7 +6,7 @@ use fastrand::Rng;
 
 use super::super::raw::{Answer, Request};
 use super::conditions::{Conditions, Verdict};
-use super::{Foretold, Part};
+use super::{Foretold, HISTORY, Part};
 
 #[derive(Default, Clone)]
 struct Namespace {
@@ -19,6 +19,21 @@ impl Namespace {
         format!("\"{}\"", self.version)
     }
 
+    /// How the answer is to a GET of all of it, or of one key.
+    fn read(&self, key: Option<&str>, conditions: &Conditions) -> Foretold {
+        let tag = self.tag();
+        let body = match key {
+            None => Some(self.snapshot()),
+            Some(key) => self.members.get(key).cloned(),
+        };
+        match (body, conditions.evaluate(Some(&tag))) {
+            (None, _) => Foretold::status(404).tag(&tag),
+            (Some(_), Verdict::Failed) => Foretold::status(412).tag(&tag),
+            (Some(_), Verdict::NotModified) => Foretold::status(304).tag(&tag).body(""),
+            (Some(body), Verdict::Holds) => Foretold::status(200).tag(&tag).body(body),
+        }
+    }
+
     fn snapshot(&self) -> String {
         let text = |key: &String| serde_json::to_string(key).expect("a string");
         let members: Vec<String> =
@@ -27,15 +42,43 @@ impl Namespace {
     }
 }
 
+/// The one that stands there, and those before it since its history began, the last one first.
 #[derive(Default)]
-pub(super) struct Namespaces(BTreeMap<String, Namespace>);
+struct Versions {
+    current: Namespace,
+    before: Vec<Namespace>,
+}
+
+impl Versions {
+    fn took(&mut self, next: Namespace) {
+        let before = std::mem::replace(&mut self.current, next);
+        // Nothing was there yet.
+        if before.version > 0 {
+            self.before.insert(0, before);
+        }
+        self.before.truncate(HISTORY - 1);
+    }
+
+    /// What a GET finds that asks for a version, and how that is answered where there is none.
+    fn version(&self, version: u64) -> Result<&Namespace, u16> {
+        if version > self.current.version {
+            return Err(404);
+        }
+        let mut kept = [&self.current].into_iter().chain(&self.before);
+        kept.find(|kept| kept.version == version).ok_or(410)
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Namespaces(BTreeMap<String, Versions>);
 
 impl Part for Namespaces {
     fn next(&mut self, random: &mut Rng) -> (Request, Foretold) {
         let name = format!("n{}", random.u8(..3));
         let path = ["/storage", "/api/storage"][random.usize(..2)];
         let target = format!("{path}?ns={name}");
-        let namespace = self.0.entry(name).or_default();
+        let versions = self.0.entry(name).or_default();
+        let namespace = &versions.current;
         let tag = namespace.tag();
         let before: Vec<String> =
             (0..namespace.version).map(|version| format!("\"{version}\"")).collect();
@@ -56,8 +99,9 @@ impl Part for Namespaces {
                     Foretold::status(400)
                 } else if verdict == Verdict::Holds {
                     let status = if namespace.version == 0 { 201 } else { 200 };
-                    *namespace = next;
-                    changed(status, namespace)
+                    let foretold = changed(status, &next);
+                    versions.took(next);
+                    foretold
                 } else {
                     failed
                 };
@@ -68,9 +112,11 @@ impl Part for Namespaces {
                 let foretold = if !conditions.has_match() {
                     Foretold::status(428)
                 } else if verdict == Verdict::Holds {
-                    namespace.version += 1;
-                    namespace.members.clear();
-                    changed(200, namespace)
+                    let version = namespace.version + 1;
+                    let foretold = changed(200, &Namespace { version, ..Namespace::default() });
+                    *versions = Versions::default();
+                    versions.current.version = version;
+                    foretold
                 } else {
                     failed
                 };
@@ -80,13 +126,15 @@ impl Part for Namespaces {
                 let key = KEYS[random.usize(..KEYS.len())];
                 let of_key = random.bool();
                 let target = if of_key { format!("{target}&key={}", escaped(key)) } else { target };
-                let whole = || Some(namespace.snapshot());
-                let body = if of_key { namespace.members.get(key).cloned() } else { whole() };
-                let foretold = match (body, verdict) {
-                    (None, _) => Foretold::status(404).tag(&tag),
-                    (Some(_), Verdict::Failed) => failed,
-                    (Some(_), Verdict::NotModified) => Foretold::status(304).tag(&tag).body(""),
-                    (Some(body), Verdict::Holds) => Foretold::status(200).tag(&tag).body(body),
+                let first = namespace.version.saturating_sub(HISTORY as u64 + 1);
+                let at = (random.u8(..3) == 0).then(|| random.u64(first..=namespace.version + 1));
+                let (target, found) = match at {
+                    None => (target, Ok(namespace)),
+                    Some(at) => (format!("{target}&at={at}"), versions.version(at)),
+                };
+                let foretold = match found {
+                    Err(status) => Foretold::status(status),
+                    Ok(found) => found.read(of_key.then_some(key), &conditions),
                 };
                 (Request::new("GET", &target), foretold)
             }
