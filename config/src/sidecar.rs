@@ -292,7 +292,7 @@ pub enum Access {
 pub struct Limits {
     /// The most bytes of a JSON body, except that of a runtime set: 413 above it.
     pub max_json_bytes: ByteSize,
-    /// The most bytes of a KV namespace's snapshot: 507 above it.
+    /// The most bytes of a KV namespace's snapshot: 507 above it, and above 256 MiB in any case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_namespace_bytes: Option<ByteSize>,
     /// The most bytes of the body that replaces a set of runtime configs: 413 above it.

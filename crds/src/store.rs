@@ -244,8 +244,8 @@ pub struct StoreLimits {
     /// configs. 8Mi where this is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_json_bytes: Option<ByteSize>,
-    /// The most bytes of a KV namespace, answered with 507 above it. No limit where this is left
-    /// out.
+    /// The most bytes of a KV namespace, answered with 507 above it. 256Mi where this is left out,
+    /// and where it is more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_namespace_bytes: Option<ByteSize>,
     /// The most bytes of the body that replaces a set of runtime configs, answered with 413 above

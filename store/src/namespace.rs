@@ -15,6 +15,10 @@ pub const MEMBER_KEY_BYTES_MAX: usize = 256;
 /// How many keys that are over go with one version: as many as one patch may have operations.
 const EXPIRED_AT_ONCE: usize = 1_000;
 
+/// The most bytes of an encoded snapshot, whatever a quota allows: with the times of all keys, a
+/// namespace's file stays so short that it is read again.
+pub(crate) const SNAPSHOT_BYTES_MAX: u64 = 256 << 20;
+
 /// The highest version. No namespace gets there one patch at a time; one whose file a person wrote
 /// may, and what cannot be read again is not to be acknowledged.
 pub(crate) const VERSION_MAX: u64 = 1 << 63;
@@ -302,7 +306,8 @@ impl Namespace {
         }
         let next = self.next(&patch.operations)?;
         let keys = |namespace: &Self| namespace.len() as u64;
-        within(Quota::Bytes, patch.max_bytes, self.snapshot_bytes(), next.snapshot_bytes())?;
+        let max_bytes = patch.max_bytes.unwrap_or(SNAPSHOT_BYTES_MAX).min(SNAPSHOT_BYTES_MAX);
+        within(Quota::Bytes, Some(max_bytes), self.snapshot_bytes(), next.snapshot_bytes())?;
         within(Quota::Keys, patch.max_keys, keys(self), keys(&next))?;
         Ok(next)
     }
@@ -418,6 +423,34 @@ mod tests {
                 model.remove(&key);
             }
             Step::Clear => model.clear(),
+        }
+    }
+
+    #[test]
+    fn a_namespace_never_outgrows_what_can_be_read_again() {
+        let value = Bytes::from(format!("\"{}\"", "v".repeat(8 << 20)));
+        let set = |key: u64| {
+            let key = MemberKey::new(&key.to_string()).unwrap();
+            vec![Operation::Set { key, value: value.clone() }]
+        };
+        let patch = |operations, max_bytes| Patch { operations, max_bytes, ..Patch::default() };
+        for quota in [None, Some(u64::MAX)] {
+            let mut namespace = Namespace::default();
+            let refused = loop {
+                match namespace.patched(&patch(set(namespace.version()), quota)) {
+                    Ok(next) => namespace = next,
+                    Err(error) => break error,
+                }
+                assert!(namespace.version() < 1_000, "it is never refused");
+            };
+            let StoreError::QuotaExceeded { quota: Quota::Bytes, limit, needed } = refused else {
+                panic!("expected that a quota of bytes is exceeded, got {refused}");
+            };
+            assert_eq!(limit, SNAPSHOT_BYTES_MAX);
+            assert!(needed > limit && namespace.snapshot_bytes() <= limit, "{needed}");
+            let key = MemberKey::new("0").unwrap();
+            let less = namespace.patched(&patch(vec![Operation::Delete { key }], quota));
+            assert!(less.is_ok(), "it may shrink: {less:?}");
         }
     }
 

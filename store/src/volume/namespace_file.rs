@@ -8,10 +8,13 @@ use imbl::OrdMap;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::tree::MOVE_IT_AWAY;
+use super::tree::{FILE_BYTES_MAX, MOVE_IT_AWAY};
 use crate::expiry::Expiries;
-use crate::namespace::VERSION_MAX;
+use crate::namespace::{SNAPSHOT_BYTES_MAX, VERSION_MAX};
 use crate::{Expiry, InvalidMemberKey, MemberKey, Namespace};
+
+// A member's time is told in no more than three times the bytes that the member takes.
+const _: () = assert!(4 * SNAPSHOT_BYTES_MAX <= FILE_BYTES_MAX);
 
 /// Why a file is not a namespace. It says where, and never what stands there: the values are
 /// the clients'.
