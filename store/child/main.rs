@@ -14,6 +14,7 @@ mod writes;
 
 mod endless_writes;
 mod full_of_archives;
+mod full_of_history;
 mod full_of_small;
 mod full_volume;
 mod large_archive;
@@ -33,6 +34,7 @@ const USAGE: &str = "only the tests of stowage-store start this:
   stowage-store-child full-volume DIRECTORY         fills the file system that is mounted there
   stowage-store-child full-of-archives DIRECTORY    fills it with archives
   stowage-store-child full-of-small DIRECTORY       fills it with small documents
+  stowage-store-child full-of-history DIRECTORY     fills it with versions of documents
   stowage-store-child large-archive DIRECTORY LENGTH    uploads so many bytes and reads them
   stowage-store-child read-only-volume DIRECTORY    makes that file system read-only, and undoes it";
 
@@ -58,6 +60,7 @@ async fn main() -> ExitCode {
         ["full-volume", directory] => full_volume::run(Path::new(directory)).await,
         ["full-of-archives", directory] => full_of_archives::run(Path::new(directory)).await,
         ["full-of-small", directory] => full_of_small::run(Path::new(directory)).await,
+        ["full-of-history", directory] => full_of_history::run(Path::new(directory)).await,
         ["read-only-volume", directory] => read_only_volume::run(Path::new(directory)).await,
         _ => return end(64, USAGE),
     }

@@ -45,6 +45,16 @@ pub trait ArchiveContent: Send + Sync {
 /// An archive that is being written. Dropping it abandons it: nothing of it stays.
 #[async_trait]
 pub trait Upload: Send {
+    /// Says before the first bytes how many there will be, where that is known: what cannot fit is
+    /// refused before anything is given up for it. After an error the upload cannot go on.
+    ///
+    /// # Errors
+    /// As for [`Self::write`].
+    async fn announce(&mut self, length: u64) -> Result<()> {
+        let _ = length;
+        Ok(())
+    }
+
     /// Appends bytes. After an error, and where its future was dropped before it was done, the
     /// upload cannot go on: every later call fails.
     ///

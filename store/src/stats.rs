@@ -19,6 +19,9 @@ pub struct Stats {
     pub since_checkpoint: Duration,
     /// Writes and uploads that were refused because the volume is full.
     pub refused_for_room: u64,
+    /// How often versions of a document or a namespace went, or were not kept, because the volume is
+    /// full.
+    pub history_evictions: u64,
     /// Writes that have their place in the journal and wait to be written to it.
     pub queued: u64,
     /// What the journal takes on the disk.
@@ -124,6 +127,7 @@ pub(crate) struct Counts {
     syncs: AtomicHistogram,
     checkpoints: AtomicHistogram,
     refused_for_room: AtomicU64,
+    history_evictions: AtomicU64,
     begun: Instant,
     /// Nanoseconds after that.
     last_checkpoint: AtomicU64,
@@ -136,6 +140,7 @@ pub(crate) struct Counted {
     pub(crate) checkpoints: Histogram,
     pub(crate) since_checkpoint: Duration,
     pub(crate) refused_for_room: u64,
+    pub(crate) history_evictions: u64,
 }
 
 impl Counts {
@@ -145,6 +150,7 @@ impl Counts {
             syncs: AtomicHistogram::new(50_000),
             checkpoints: AtomicHistogram::new(1_000_000),
             refused_for_room: AtomicU64::new(0),
+            history_evictions: AtomicU64::new(0),
             begun: Instant::now(),
             last_checkpoint: AtomicU64::new(0),
         }
@@ -174,6 +180,11 @@ impl Counts {
         self.refused_for_room.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// So often versions went, or were not kept, because the volume is full.
+    pub(crate) fn evicted(&self, count: u64) {
+        self.history_evictions.fetch_add(count, Ordering::Relaxed);
+    }
+
     pub(crate) fn read(&self) -> Counted {
         let last_checkpoint = Duration::from_nanos(self.last_checkpoint.load(Ordering::Relaxed));
         Counted {
@@ -182,6 +193,7 @@ impl Counts {
             checkpoints: self.checkpoints.read(),
             since_checkpoint: self.begun.elapsed().saturating_sub(last_checkpoint),
             refused_for_room: self.refused_for_room.load(Ordering::Relaxed),
+            history_evictions: self.history_evictions.load(Ordering::Relaxed),
         }
     }
 }
@@ -212,11 +224,13 @@ mod tests {
             counts.committed(records);
         }
         counts.refused_for_room();
+        counts.evicted(2);
         let told = counts.read();
         let commits = &told.commits;
         assert_eq!(commits.buckets[..4], [(1, 1), (2, 1), (4, 1), (8, 0)]);
         assert_eq!((commits.above, commits.count(), commits.sum), (1, 4, 6 + (1 << 20)));
         assert_eq!((told.syncs.count(), told.refused_for_room), (0, 1));
+        assert_eq!(told.history_evictions, 2);
         std::thread::sleep(Duration::from_millis(2));
         let before = counts.read().since_checkpoint;
         counts.checkpointed(Duration::from_millis(1), false);

@@ -1,7 +1,6 @@
 //! A volume that is full, and one that is read-only: file systems of this test's own, in a mount
 //! namespace of its own. That needs root, or a kernel that gives a user its own namespaces. What
-//! must hold on them stands in `child/full_volume.rs`, `child/full_of_archives.rs` and
-//! `child/read_only_volume.rs`.
+//! must hold on them stands in the files of `child` with the names that are given here.
 
 use std::process::Command;
 
@@ -46,6 +45,16 @@ fn a_volume_without_free_files_refuses_creates_and_serves_the_rest() {
 #[test]
 fn deletes_go_on_where_the_journal_holds_more_than_the_tree_has_room_for() {
     with_a_file_system("size=1m,mode=700", "full-of-small");
+}
+
+#[test]
+fn versions_make_way_for_everything_else() {
+    with_a_file_system("size=8m,mode=700", "full-of-history");
+}
+
+#[test]
+fn versions_leave_the_last_files_of_a_volume_to_everything_else() {
+    with_a_file_system("size=16m,nr_inodes=420,mode=700", "full-of-history");
 }
 
 #[test]

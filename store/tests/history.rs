@@ -305,6 +305,26 @@ async fn a_history_takes_no_more_than_four_times_its_versions() {
     assert!(of_namespaces < 5 * whole, "{of_namespaces} bytes of a namespace of {whole}");
 }
 
+#[tokio::test]
+async fn of_large_documents_as_many_versions_are_kept() {
+    const LARGE: usize = 8 << 20;
+    let directory = TempDir::new().expect("a directory");
+    let store = open(directory.path(), 3 * VERSIONS);
+    let key = document("d");
+    for number in 0..4 * VERSIONS {
+        let mut body = number.to_string();
+        body.extend(std::iter::repeat_n('x', LARGE));
+        put(&store, &key, &body).await;
+    }
+    store.shutdown().await;
+    let store = open(directory.path(), 3 * VERSIONS);
+    let versions = store.history(&key).await.expect("a history");
+    assert_eq!(versions.len(), 3 * VERSIONS);
+    let oldest = versions.last().expect("there are some");
+    let object = store.version(&key, oldest).await.expect("a look").expect("it is kept");
+    assert!(object.body.starts_with(format!("{}x", VERSIONS).as_bytes()), "the last twelve");
+}
+
 /// How many entries stand in the files of a history; each has a head of 48 bytes that says how long
 /// its author and its content are.
 fn entries(directory: &TempDir, path: &str) -> usize {

@@ -63,6 +63,9 @@ pub(crate) async fn put(
     let preconditions = decided_early(&app, &key, &headers, preconditions).await?;
     let _turn = turn(&app).await?;
     let mut upload = app.store.upload(&key).await?;
+    if let Some(length) = pieces.declared() {
+        upload.announce(length).await?;
+    }
     // Without its publication an upload leaves nothing behind.
     let (size_bytes, sha256) = receive(pieces, &mut *upload, hashing).await?;
     let put = upload.publish(preconditions).await?;

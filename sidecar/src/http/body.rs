@@ -57,6 +57,7 @@ pub(crate) async fn read(
 pub(crate) struct Pieces {
     body: Body,
     limit_bytes: u64,
+    declared: Option<u64>,
     received_bytes: u64,
     trailers: HeaderMap,
     idle_max: Duration,
@@ -77,7 +78,13 @@ impl Pieces {
             return Err(Problem::payload_too_large(limit_bytes));
         }
         let trailers = HeaderMap::new();
-        Ok(Self { body, limit_bytes, received_bytes: 0, trailers, idle_max: IDLE_MAX, begun: None })
+        let (received_bytes, idle_max, begun) = (0, IDLE_MAX, None);
+        Ok(Self { body, limit_bytes, declared, received_bytes, trailers, idle_max, begun })
+    }
+
+    /// The length that the request declares, in bytes.
+    pub(crate) fn declared(&self) -> Option<u64> {
+        self.declared
     }
 
     /// The next piece; `None` at the end.

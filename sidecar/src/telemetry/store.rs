@@ -208,6 +208,10 @@ struct TracedUpload(Box<dyn Upload>);
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Upload for TracedUpload {
+    async fn announce(&mut self, length: u64) -> Result<()> {
+        self.0.announce(length).await
+    }
+
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         self.0.write(bytes).await
     }

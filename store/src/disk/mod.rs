@@ -152,6 +152,14 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// # Errors
     /// As the operating system says.
     fn available(&self) -> io::Result<u64>;
+
+    /// How many more files it takes; [`u64::MAX`] where only its bytes are limited.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    fn available_files(&self) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
 }
 
 /// An open file. It stays what it is, whatever becomes of its name.

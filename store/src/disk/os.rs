@@ -176,6 +176,12 @@ impl Disk for OsDisk {
         let volume = rustix::fs::fstatvfs(&self.root)?;
         Ok(volume.f_bavail.saturating_mul(volume.f_frsize))
     }
+
+    fn available_files(&self) -> io::Result<u64> {
+        let volume = rustix::fs::fstatvfs(&self.root)?;
+        // Some file systems make room for files as for bytes, and have no number to tell.
+        Ok(if volume.f_files == 0 { u64::MAX } else { volume.f_favail })
+    }
 }
 
 /// A file of the operating system.

@@ -85,12 +85,16 @@ fn work(engine: &Engine, job: Job) -> io::Result<()> {
             state.layout.spares.push_back(Arc::new(segment));
         }
         Err(error) => match StoreError::from_io(error) {
-            // What was deleted may stand in the tree still, and what a snapshot held back on the
-            // disk: that is tried first.
+            // A round is tried first: it removes from the tree what was deleted, frees what a
+            // snapshot held back on the disk, and evicts histories.
             StoreError::OutOfSpace
                 if state.pins.give_up(GivenUp::NoRoom)
-                    || !state.slots.is_empty() && state.full_since.is_none() =>
+                    || (!state.slots.is_empty() || engine.options.history > 0)
+                        && state.full_since.is_none() =>
             {
+                if engine.options.history > 0 {
+                    state.evictions.ask(header.capacity);
+                }
                 state.full_since = Some(state.rounds.begun);
             }
             // What is kept to be used again is of another length.

@@ -110,15 +110,17 @@ impl Checkpointer<'_> {
     fn round(&mut self, is_last: bool) -> Result<bool> {
         let engine = self.engine;
         let begun = Instant::now();
-        let due = self.due(is_last)?;
+        let (due, (evictions, evict_bytes)) = self.due(is_last)?;
         let wanted = due.len();
-        let saved = self.saver.save(due)?;
+        let saved = self.saver.save(due, evict_bytes)?;
+        engine.counts.evicted(self.saver.take_evicted());
         let all_fit = saved.len() == wanted;
         engine.stage.refill();
         self.settle(&saved)?;
         engine.counts.checkpointed(begun.elapsed(), all_fit);
         let mut state = engine.lock();
         state.rounds.ended += 1;
+        state.evictions.has_done(evictions);
         // Unless the next round makes room: what was deleted meanwhile is not in this one.
         let makes_room = |slot: &Slot| matches!(slot.decided, Entry::Document(None));
         state.is_short_of_room = !all_fit
@@ -134,13 +136,16 @@ impl Checkpointer<'_> {
         Ok(all_fit)
     }
 
-    fn due(&self, is_last: bool) -> Result<Vec<Due>> {
+    /// What is to come into the tree, and what is to be evicted beside it: up to which number it was
+    /// asked for, and the bytes.
+    fn due(&self, is_last: bool) -> Result<(Vec<Due>, (u64, u64))> {
         let options = &self.engine.options;
         let available = self.engine.disk.available()?;
         let mut state = self.engine.lock();
         let is_forced = is_last || state.checkpoint_is_due(options);
         state.checkpoint_now = false;
         state.rounds.begun += 1;
+        let evictions = state.evictions.due();
         let first = state.first_unsaved();
         let is_due = |slot: &Slot| is_forced || slot.since.elapsed() >= patience(slot, options);
         let mut due: Vec<(u64, Due)> = state
@@ -169,7 +174,7 @@ impl Checkpointer<'_> {
         if !is_last {
             due.truncate(FILES_MAX);
         }
-        Ok(due.into_iter().map(|(_, due)| due).collect())
+        Ok((due.into_iter().map(|(_, due)| due).collect(), evictions))
     }
 
     /// Forgets what is in the tree, tells the journal so, and frees what it does not need.

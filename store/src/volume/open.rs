@@ -326,6 +326,7 @@ fn begin(
         wake_commits_at: None,
         is_short_of_room: false,
         lacks_segment: false,
+        evictions: history::Evictions::default(),
         unconfirmed: None,
         is_claimed: false,
         claim: None,

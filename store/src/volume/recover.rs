@@ -444,11 +444,12 @@ impl Backlog {
                 }
             }
             if held > bytes_max {
-                settled.extend(saver.save(std::mem::take(&mut due))?.into_iter().map(|it| it.path));
+                settled
+                    .extend(saver.save(std::mem::take(&mut due), 0)?.into_iter().map(|it| it.path));
                 held = 0;
             }
         }
-        settled.extend(saver.save(due)?.into_iter().map(|it| it.path));
+        settled.extend(saver.save(due, 0)?.into_iter().map(|it| it.path));
         settled.iter().for_each(|path| self.forget(path));
         Ok(())
     }

@@ -88,14 +88,20 @@ impl<'a> Saver<'a> {
         self.keeper.versions()
     }
 
-    /// Brings these into the tree, durably; gives those that fitted.
+    /// See [`Keeper::take_evicted`].
+    pub(super) fn take_evicted(&mut self) -> u64 {
+        self.keeper.take_evicted()
+    }
+
+    /// Brings these into the tree, durably; gives those that fitted. Histories are evicted for them,
+    /// and for so many `evict_bytes` more.
     ///
     /// # Errors
     /// As the disk says, but that it is full. Some of them may stand in the tree then, as they
     /// should; it can be tried again.
-    pub(super) fn save(&mut self, due: Vec<Due>) -> Result<Vec<Due>> {
+    pub(super) fn save(&mut self, due: Vec<Due>, evict_bytes: u64) -> Result<Vec<Due>> {
         let mut staged = Vec::new();
-        let saved = self.bring(due, &mut staged);
+        let saved = self.bring(due, evict_bytes, &mut staged);
         // Where it failed. Some have got their names: then there is nothing.
         self.discard(&mut staged);
         saved
@@ -106,9 +112,15 @@ impl<'a> Saver<'a> {
     }
 
     /// What is staged and has not come into the tree is left in `staged`.
-    fn bring(&mut self, due: Vec<Due>, staged: &mut Vec<Staged>) -> Result<Vec<Due>> {
+    fn bring(
+        &mut self,
+        due: Vec<Due>,
+        evict_bytes: u64,
+        staged: &mut Vec<Staged>,
+    ) -> Result<Vec<Due>> {
         // What the tree has, the history has: a start looks at the tree alone.
-        let bytes = due.iter().filter_map(|due| due.entry.file_bytes()).map(room_of).sum();
+        let rooms = due.iter().filter_map(|due| due.entry.file_bytes()).map(room_of);
+        let bytes = evict_bytes.saturating_add(rooms.sum());
         let kept = due.iter().filter_map(|due| Some((&due.path, due.kept.as_deref()?)));
         self.keeper.keep(kept, bytes)?;
         let (removed, written): (Vec<Due>, Vec<Due>) =

@@ -12,7 +12,7 @@ use super::VolumeOptions;
 use super::cache::Entry;
 use super::commit::Unconfirmed;
 use super::contention::Contention;
-use super::history::Unwritten;
+use super::history::{Evictions, Unwritten};
 use super::lone::Claim;
 use super::pin::Pins;
 use super::rounds::Rounds;
@@ -264,6 +264,8 @@ pub(super) struct State {
     pub(super) lacks_segment: bool,
     /// Whether the tree is to be brought up to date now.
     pub(super) checkpoint_now: bool,
+    /// What segments and uploads wait for that histories take.
+    pub(super) evictions: Evictions,
     /// The length of the queue at which the commit thread is to be woken, where it waits.
     pub(super) wake_commits_at: Option<usize>,
     /// Where the journal ends, until a confirmation stands there.
@@ -449,6 +451,7 @@ impl State {
     /// Whether there is something for the checkpoint thread that should not wait.
     pub(super) fn checkpoint_is_due(&self, options: &VolumeOptions) -> bool {
         self.checkpoint_now
+            || self.evictions.is_asked()
             || self.pinned > options.dirty_bytes / 2
             || self.layout.bytes() > options.journal_bytes / 4 * 3
     }

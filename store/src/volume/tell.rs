@@ -10,8 +10,8 @@ use crate::{Result, StoreError};
 impl Engine {
     /// How the engine stands, see [`crate::Store::stats`]. The lock is held for a few sums.
     pub(super) fn stats(&self) -> Stats {
-        let Counted { commits, syncs, checkpoints, since_checkpoint, refused_for_room } =
-            self.counts.read();
+        let counted = self.counts.read();
+        let Counted { commits, syncs, checkpoints, since_checkpoint, .. } = counted;
         let state = self.lock();
         let queued = state.queue.len() as u64;
         let journal =
@@ -26,7 +26,8 @@ impl Engine {
             syncs,
             checkpoints,
             since_checkpoint,
-            refused_for_room,
+            refused_for_room: counted.refused_for_room,
+            history_evictions: counted.history_evictions,
             queued,
             journal,
             segments,

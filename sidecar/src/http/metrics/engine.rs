@@ -46,6 +46,11 @@ pub(super) fn encode(text: &mut impl Write, stats: &Stats) -> fmt::Result {
         "Writes and uploads that were refused because the volume is full",
         ConstCounter::new(stats.refused_for_room),
     );
+    all.registry.register(
+        "history_evictions",
+        "Times that versions of a document, a namespace or a set went, or were not kept, because the volume is full",
+        ConstCounter::new(stats.history_evictions),
+    );
     all.gauge("commit_queue_records", "Writes that wait for the journal", stats.queued);
     all.usage(["journal", "journal_limit"], "room of the journal on the volume", stats.journal);
     all.gauge("journal_segments", "Segments of the journal", stats.segments);

@@ -69,6 +69,19 @@ struct Progress {
 
 #[async_trait]
 impl Upload for VolumeUpload {
+    async fn announce(&mut self, length: u64) -> Result<()> {
+        let permit = Permit::take(&self.engine)?;
+        let look = move |_: &Arc<Engine>| permit.could_take(length);
+        if blocking(&self.engine, look).await? {
+            return Ok(());
+        }
+        self.is_interrupted = true;
+        if let Some(removed) = self.abandon() {
+            let _ = removed.await;
+        }
+        self.engine.told(Err(StoreError::OutOfSpace))
+    }
+
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         self.engine.available()?;
         if std::mem::replace(&mut self.is_interrupted, true) {
@@ -250,11 +263,21 @@ impl Progress {
 }
 
 impl Permit {
+    /// Whether there is room for so many bytes, or will be once histories are evicted; blocks.
+    fn could_take(&self, length: u64) -> Result<bool> {
+        let wanted = length.saturating_add(self.options.room_for_journal());
+        let missing = wanted.saturating_sub(self.disk.available()?);
+        Ok(missing == 0 || self.could_evict(missing)?)
+    }
+
     /// Writes a piece, where that leaves room for the journal: what makes room is to go on, and
-    /// an archive is long before it is known whether it fits.
+    /// an archive is long before it is known whether it fits. Where it does not, histories are
+    /// evicted first.
     fn write(&self, file: &dyn DiskFile, piece: &[u8], offset: u64) -> Result<Reached> {
-        let left = self.disk.available()?.saturating_sub(piece.len() as u64);
-        if left < self.options.room_for_journal() {
+        let bytes = piece.len() as u64 + self.options.room_for_journal();
+        let has_room = || Ok::<_, StoreError>(self.disk.available()? >= bytes);
+        let fits = has_room()? || self.evict_histories(bytes) && has_room()?;
+        if !fits {
             return Err(StoreError::OutOfSpace);
         }
         file.write_direct_at(piece, offset).map_err(StoreError::from_io)

@@ -6,20 +6,17 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::directory;
 use super::ends::Ends;
+use super::evict::Room;
 use super::file::{self, Head, Kind};
 use super::unwritten::{Unwritten, after};
+use super::{DIRECTORY, directory};
 use crate::Result;
-use crate::disk::{Access, Disk, DiskFile};
+use crate::disk::{Access, Disk, DiskFile, split};
 use crate::error::{is_full, is_out_of_files};
 use crate::history::{What, Written};
 use crate::volume::save::at;
 use crate::volume::stage::Stage;
-
-/// A file is followed by another from so many bytes on: of one path, twice that is kept, and no less
-/// than the last version.
-const FILE_BYTES: u64 = 32 << 20;
 
 /// A file is followed by another at the latest once it has so many times the versions that are kept.
 const VERSIONS_TIMES: usize = 4;
@@ -36,17 +33,21 @@ const FILES_SYNCED_EACH: usize = 8;
 /// Writes histories.
 #[derive(Debug)]
 pub(in crate::volume) struct Keeper<'a> {
-    disk: &'a dyn Disk,
+    pub(super) disk: &'a dyn Disk,
     stage: &'a Stage,
     /// How many versions are kept of each path; 0 for no history.
-    versions: usize,
+    pub(super) versions: usize,
     /// What is left free on the disk, in bytes.
-    room_bytes: u64,
+    pub(super) room_bytes: u64,
     /// Writes before this one were found in the journal by the start, and may be in files already.
     live_from: u64,
     ends: Ends<End>,
     /// Whether a round has failed, which may have appended what it has not synced.
     owes_sync: bool,
+    /// How many histories were given up, or could not be gone on with, for want of room.
+    pub(super) evicted: u64,
+    /// Whether there is no history that could be evicted.
+    pub(super) has_none: bool,
 }
 
 /// Where the files of a path end.
@@ -69,15 +70,22 @@ struct End {
     is_known: bool,
 }
 
+/// What was removed.
+#[derive(Debug, Default)]
+pub(super) struct Freed {
+    pub(super) bytes: u64,
+    pub(super) files: u64,
+}
+
 /// Files with content that is not durable, and directories with such names.
 #[derive(Default)]
-struct Unsynced {
+pub(super) struct Unsynced {
     /// Open as long as they are few.
     files: Vec<Box<dyn DiskFile>>,
     count: usize,
     directories: BTreeSet<String>,
     /// Those of what has no history any more.
-    emptied: Vec<String>,
+    pub(super) emptied: Vec<String>,
 }
 
 impl Unsynced {
@@ -101,7 +109,23 @@ impl<'a> Keeper<'a> {
         live_from: u64,
     ) -> Self {
         let ends = Ends::new(KNOWN_MAX);
-        Self { disk, stage, versions, room_bytes, live_from, ends, owes_sync: false }
+        Self {
+            disk,
+            stage,
+            versions,
+            room_bytes,
+            live_from,
+            ends,
+            owes_sync: false,
+            evicted: 0,
+            has_none: false,
+        }
+    }
+
+    /// How many histories were given up, or could not be gone on with, for want of room, since this
+    /// was asked last.
+    pub(in crate::volume) fn take_evicted(&mut self) -> u64 {
+        std::mem::take(&mut self.evicted)
     }
 
     /// How many versions are kept of each path.
@@ -109,8 +133,9 @@ impl<'a> Keeper<'a> {
         self.versions
     }
 
-    /// Brings these into their files, durably; what does not fit ends its history, and so does what
-    /// leaves no room for the `bytes` that the tree is to take.
+    /// Brings these into their files, durably. What does not fit ends its history, and so does what
+    /// leaves no room for the `bytes` that the tree and others are to take: those of other paths
+    /// first.
     ///
     /// # Errors
     /// As the disk says, but that it is full. It can be tried again.
@@ -122,13 +147,17 @@ impl<'a> Keeper<'a> {
         let mut unsynced = Unsynced::default();
         self.ends.begin_round();
         let owed = std::mem::replace(&mut self.owes_sync, true);
+        let kept = || due.clone().map(|(path, _)| &**path).collect();
+        self.evict(bytes, kept, &mut unsynced).map_err(|error| at(DIRECTORY, error))?;
         for (path, unwritten) in due.clone() {
             let appended = self
                 .require_room(bytes)
                 .and_then(|()| self.append(path, unwritten, bytes, &mut unsynced));
             match appended {
                 Err(error) if is_full(&error) || is_in_the_way(&error) => {
-                    self.give_up(path, &mut unsynced)
+                    self.evicted += u64::from(is_full(&error));
+                    unsynced.emptied.push(directory(path));
+                    self.give_up(path, &mut unsynced).map(drop)
                 }
                 appended => appended,
             }
@@ -138,6 +167,8 @@ impl<'a> Keeper<'a> {
             // Some file systems find out no earlier. What fitted, nobody knows.
             Err(error) if is_full(&error) => {
                 for (path, _) in due {
+                    self.evicted += 1;
+                    unsynced.emptied.push(directory(path));
                     self.give_up(path, &mut unsynced)
                         .map_err(|error| at(&directory(path), error))?;
                 }
@@ -150,7 +181,10 @@ impl<'a> Keeper<'a> {
         self.owes_sync = false;
         // Durably empty; that they stay does no harm.
         for directory in &unsynced.emptied {
-            let _ = self.disk.remove_directory(directory);
+            let mut directory = &**directory;
+            while directory != DIRECTORY && self.disk.remove_directory(directory).is_ok() {
+                directory = split(directory).0;
+            }
         }
         Ok(())
     }
@@ -164,8 +198,12 @@ impl<'a> Keeper<'a> {
         unsynced.directories.iter().try_for_each(|it| self.disk.sync_directory(it))
     }
 
-    /// Ends the history of a path; what is there of it makes room.
-    fn give_up(&mut self, path: &Arc<str>, unsynced: &mut Unsynced) -> io::Result<()> {
+    /// Ends the history of a path; what is there of it makes room, and is told.
+    pub(super) fn give_up(
+        &mut self,
+        path: &Arc<str>,
+        unsynced: &mut Unsynced,
+    ) -> io::Result<Freed> {
         self.ends.remove(path);
         let directory = directory(path);
         let numbers = match file::numbers(self.disk, &directory) {
@@ -173,13 +211,18 @@ impl<'a> Keeper<'a> {
             Err(error) if is_unreadable(&error) => Vec::new(),
             numbers => numbers?,
         };
+        let mut freed = Freed::default();
         for number in &numbers {
+            let name = file::name(&directory, *number);
+            let file = self.disk.open(&name, Access::Read).and_then(|file| file.metadata());
             self.remove(&directory, *number)?;
+            freed.files += 1;
+            freed.bytes += file.map_or(0, |file| file.length);
         }
         if !numbers.is_empty() {
             unsynced.directories.insert(directory);
         }
-        Ok(())
+        Ok(freed)
     }
 
     fn remove(&self, directory: &str, number: u64) -> io::Result<()> {
@@ -191,7 +234,7 @@ impl<'a> Keeper<'a> {
 
     /// Refuses where so many bytes leave too few free.
     fn require_room(&self, bytes: u64) -> io::Result<()> {
-        if self.disk.available()? < self.room_bytes.saturating_add(bytes) {
+        if !Room::on(self.disk)?.has(self.room_bytes.saturating_add(bytes)) {
             return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(())
@@ -212,7 +255,9 @@ impl<'a> Keeper<'a> {
         let end = match self.ends.get(path) {
             Some(end) => Some(end),
             None => match self.find_end(&directory) {
-                Err(error) if is_unreadable(&error) => return self.give_up(path, unsynced),
+                Err(error) if is_unreadable(&error) => {
+                    return self.give_up(path, unsynced).map(drop);
+                }
                 end => end?,
             },
         };
@@ -255,7 +300,9 @@ impl<'a> Keeper<'a> {
             None => End::first(),
         };
         let file = match self.open_last(&directory, &mut end) {
-            Err(error) if is_unreadable(&error) => return self.give_up(path, unsynced),
+            Err(error) if is_unreadable(&error) => {
+                return self.give_up(path, unsynced).map(drop);
+            }
             file => file?,
         };
         let mut bytes = Vec::new();
@@ -270,6 +317,7 @@ impl<'a> Keeper<'a> {
             end.took(entry, (bytes.len() - before) as u64);
         }
         self.require_room(tree_bytes + bytes.len() as u64)?;
+        self.has_none = false;
         self.write(&directory, file, (&mut end, &bytes), unsynced)?;
         // Whatever fails behind it: this is not to be written again.
         self.ends.insert(path, end.clone());
@@ -398,9 +446,9 @@ impl End {
     /// was written since; or it is written in any case; or small writes to something large have made
     /// so many versions that reading their heads costs more than that.
     fn is_over(&self, written: &Written, versions: usize) -> bool {
-        let is_long = self.versions >= versions || self.length >= FILE_BYTES;
         let is_cheap = self.other_bytes >= self.whole_bytes || !self.is_followed_by(written);
-        is_long && is_cheap || self.versions >= versions.saturating_mul(VERSIONS_TIMES)
+        self.versions >= versions && is_cheap
+            || self.versions >= versions.saturating_mul(VERSIONS_TIMES)
     }
 
     /// Whether a write is in the files. Where somebody has removed a journal, the sequences of later

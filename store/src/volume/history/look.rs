@@ -344,13 +344,23 @@ impl Engine {
             Place::File(span) => *span,
         };
         self.available()?;
-        let (key, tag, time) = (key.clone(), version.tag.clone(), version.time);
+        let (path, tag, time) = (key.clone(), version.tag.clone(), version.time);
         let read = blocking(self, move |engine| {
-            let look = Look { disk: &*engine.disk, path: key.as_str(), entries: Vec::new() };
+            let look = Look { disk: &*engine.disk, path: path.as_str(), entries: Vec::new() };
             let (body, modified) = (look.content(&span)?, time.unwrap_or_default());
             Ok(Some(Arc::new(Object { body, tag, modified })))
         });
-        unless_gone(read.await)
+        let read = unless_gone(read.await);
+        if matches!(read, Err(StoreError::Corrupt { .. })) {
+            // It may have been given up since it was listed, and another file begun in its place.
+            let versions = self.history(key).await?;
+            let is_same =
+                |version: &Version| matches!(version.place, Place::File(it) if it == span);
+            if !versions.iter().any(is_same) {
+                return Ok(None);
+            }
+        }
+        read
     }
 
     /// The namespace that stands at a key, where there is a history.
@@ -418,14 +428,18 @@ impl Engine {
             return Ok(None);
         }
         let (current, most) = (current.version(), self.options.history);
-        let read = self.look(key.as_str(), move |look| {
+        let look = move |look: Look<'_>| {
             let steps = look.namespaces(current, most);
             if steps.iter().all(|step| step.head.number != version) {
                 return Ok(None);
             }
             look.namespace(version)
-        });
-        unless_gone(read.await)
+        };
+        match self.look(key.as_str(), look).await {
+            // It may have been given up meanwhile, and another file begun in its place.
+            Err(StoreError::Corrupt { .. }) => unless_gone(self.look(key.as_str(), look).await),
+            read => unless_gone(read),
+        }
     }
 
     /// See [`crate::Store::namespace_changes`].

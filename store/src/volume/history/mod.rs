@@ -10,7 +10,7 @@
 //! for the tree, and passes over what was appended already.
 //!
 //! A file begins with a whole namespace, and goes on with operations; documents are whole. It holds
-//! as many versions as are kept, or so many bytes, and is followed by another; then the one before it
+//! as many versions as are kept, and is followed by another; then the one before it
 //! goes. So a version is written once, and what is whole is written again only after as many bytes
 //! of operations as it has itself, or four times as many versions as are kept. Reading looks at the
 //! heads of all entries, and at the content of those alone that lead to the version (`look`).
@@ -18,11 +18,13 @@
 //! A namespace that was not yet written to since the start begins whole again: its file may have been
 //! edited meanwhile.
 //!
-//! On a full volume there is no history of what does not fit, rather than no room for the tree: all
-//! of that path's is given up. What cannot be read when it is to be appended to is left as it is, and
-//! another file follows; where that is not to be had either, there is no history of what came.
+//! On a full volume there is no history of what does not fit, rather than no room for the tree: the
+//! histories of other paths are evicted first (`evict`), then all of that path's is given up. What
+//! cannot be read when it is to be appended to is left as it is, and another file follows; where
+//! that is not to be had either, there is no history of what came.
 
 mod ends;
+mod evict;
 mod file;
 mod keeper;
 mod look;
@@ -31,6 +33,7 @@ mod unwritten;
 use std::io;
 use std::sync::Arc;
 
+pub(super) use self::evict::Evictions;
 pub(super) use self::file::{check, cut, is_file_name, prefix};
 pub(super) use self::keeper::Keeper;
 pub(super) use self::unwritten::Unwritten;
