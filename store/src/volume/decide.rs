@@ -3,9 +3,11 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::futures::Notified;
 use tokio::sync::oneshot;
 
 use super::cache::Entry;
@@ -346,26 +348,41 @@ impl Engine {
                 room.as_mut().enable();
             }
             let (attempt, rounds) = self.attempt(&path, loaded.as_ref(), &mut decision)?;
-            match attempt {
-                Attempt::Settled(result) => return result,
-                Attempt::Decided(result, answered) => {
-                    let lost = |_| Err(StoreError::Indeterminate { reason: DEFECT.into() });
-                    answered.await.unwrap_or_else(lost)?;
-                    if matches!(result, Err(StoreError::PreconditionFailed { .. })) {
-                        self.in_turn(&path).await;
-                    }
-                    return result;
+            let is_decided = matches!(attempt, Attempt::Decided(..));
+            if matches!(attempt, Attempt::Unknown) {
+                loaded = Some(self.load(&path).await?);
+            } else if let Some(result) = self.outcome(attempt, rounds, &mut since, room).await {
+                if is_decided && matches!(result, Err(StoreError::PreconditionFailed { .. })) {
+                    self.in_turn(&path).await;
                 }
-                Attempt::Unknown => loaded = Some(self.load(&path).await?),
-                Attempt::NoRoom(want) => match since {
-                    None => since = Some(rounds.begun),
-                    Some(since) if rounds.has_refused(want, since) => {
-                        return self.told(Err(StoreError::OutOfSpace));
-                    }
-                    Some(_) => room.await,
-                },
+                return result;
             }
         }
+    }
+
+    /// What an attempt comes to, once that is durable; `None` where it is to be made again, once
+    /// there may be room for it. `since` is how many rounds had begun when it waited first.
+    pub(super) async fn outcome<T>(
+        &self,
+        attempt: Attempt<T>,
+        rounds: Rounds,
+        since: &mut Option<u64>,
+        room: Pin<&mut Notified<'_>>,
+    ) -> Option<Result<T>> {
+        match (attempt, *since) {
+            (Attempt::Settled(result), _) => return Some(result),
+            (Attempt::Decided(result, answered), _) => {
+                let lost = |_| Err(StoreError::Indeterminate { reason: DEFECT.into() });
+                return Some(answered.await.unwrap_or_else(lost).and(result));
+            }
+            (Attempt::Unknown, _) => {}
+            (Attempt::NoRoom(_), None) => *since = Some(rounds.begun),
+            (Attempt::NoRoom(want), Some(since)) if rounds.has_refused(want, since) => {
+                return Some(self.told(Err(StoreError::OutOfSpace)));
+            }
+            (Attempt::NoRoom(_), Some(_)) => room.await,
+        }
+        None
     }
 
     /// Waits, where many have lost a race at a path.

@@ -14,13 +14,13 @@ use tokio::sync::oneshot;
 use super::blocking;
 use super::cache::Entry;
 use super::decide::{Attempt, require};
-use super::engine::{DEFECT, Engine};
+use super::engine::Engine;
 use super::rounds::{Rounds, Want};
 use super::state::Purpose;
 use crate::journal::entry::{Change, Entry as Record};
 use crate::key::jobs::job_directory;
 use crate::revision::Revision;
-use crate::{Key, Preconditions, Result, Segment, StoreError};
+use crate::{Key, Preconditions, Result, Segment};
 
 /// What the tree holds of a job.
 struct Found {
@@ -51,22 +51,8 @@ impl Engine {
             let (job, preconditions) = (job.clone(), Arc::clone(&preconditions));
             let attempt = move |engine: &Arc<Self>| engine.attempt_removal(&job, &preconditions);
             let (attempt, rounds) = blocking(self, attempt).await?;
-            match attempt {
-                Attempt::Settled(result) => return result,
-                Attempt::Decided(result, answered) => {
-                    let lost = |_| Err(StoreError::Indeterminate { reason: DEFECT.into() });
-                    answered.await.unwrap_or_else(lost)?;
-                    return result;
-                }
-                // Nothing has to be read beforehand.
-                Attempt::Unknown => {}
-                Attempt::NoRoom(want) => match since {
-                    None => since = Some(rounds.begun),
-                    Some(since) if rounds.has_refused(want, since) => {
-                        return self.told(Err(StoreError::OutOfSpace));
-                    }
-                    Some(_) => room.await,
-                },
+            if let Some(result) = self.outcome(attempt, rounds, &mut since, room).await {
+                return result;
             }
         }
     }
