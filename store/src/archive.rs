@@ -26,6 +26,9 @@ pub struct ArchiveInfo {
 pub struct Archive {
     /// What is known of it.
     pub info: ArchiveInfo,
+    /// Whether it is known that nothing else was published at its key within the second of its
+    /// time, so that this second stands for it alone.
+    pub has_own_second: bool,
     /// Its bytes.
     pub content: Arc<dyn ArchiveContent>,
 }

@@ -476,7 +476,10 @@ impl Upload for MemoryUpload {
         let (length, modified) = (content.len() as u64, Timestamp::now());
         let info = ArchiveInfo { length, tag: tag.clone(), modified };
         let content = Arc::new(MemoryContent(content.into()));
-        let created = state.archives.insert(key, Archive { info, content }).is_none();
+        let before = state.archives.get(&key).map(|before| before.info.modified.as_second());
+        let has_own_second = before != Some(modified.as_second());
+        let archive = Archive { info, has_own_second, content };
+        let created = state.archives.insert(key, archive).is_none();
         Ok(Put { tag, created })
     }
 }

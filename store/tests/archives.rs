@@ -54,6 +54,40 @@ fn set_time(path: &Path, time: SystemTime) {
     File::options().write(true).open(path).expect("a file").set_modified(time).expect("a time");
 }
 
+/// Whether the archive at a key is the only one of its second, and that second.
+async fn second(store: &dyn Store, key: &ArchiveKey) -> (bool, i64) {
+    let archive = store.archive(key).await.expect("a look").expect("it is there");
+    (archive.has_own_second, archive.info.modified.as_second())
+}
+
+#[tokio::test]
+async fn a_second_stands_for_one_archive_where_nothing_else_was_published_in_it() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let store = open(directory.path());
+    let (key, bytes) = (archive("s", "1"), content(10, 1));
+    publish(&store, &key, &bytes).await;
+    let (is_only, mut before) = second(&store, &key).await;
+    assert!(is_only, "it is the first one");
+    // Until one is replaced, and one is removed and comes again, within a second.
+    let (mut replaced, mut returned) = (false, false);
+    while !(replaced && returned) {
+        for removes in [false, true] {
+            if removes {
+                assert!(store.delete_archive(&key, Preconditions::none()).await.expect("a delete"));
+            }
+            publish(&store, &key, &bytes).await;
+            let (is_only, now) = second(&store, &key).await;
+            assert_eq!(is_only, now != before, "{removes} {now} after {before}");
+            let seen = if removes { &mut returned } else { &mut replaced };
+            *seen |= now == before;
+            before = now;
+        }
+    }
+    store.shutdown().await;
+    let store = open(directory.path());
+    assert!(!second(&store, &key).await.0, "what was before the start nobody knows");
+}
+
 #[tokio::test]
 async fn an_archive_is_a_file_that_others_can_read_and_replace() {
     let directory = TempDir::new().expect("a temporary directory");

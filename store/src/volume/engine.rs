@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::VolumeOptions;
-use super::archive::Turns;
+use super::archive::{Seconds, Turns};
 use super::cache::Cache;
 use super::expire::Agenda;
 use super::names::Names;
@@ -80,6 +80,8 @@ pub(super) struct Engine {
     pub(super) watches: Arc<Watches>,
     /// Who works on archives.
     pub(super) turns: Turns,
+    /// Which of them a date stands for.
+    pub(super) seconds: Seconds,
     /// How long the last batch took to be written and synced, in nanoseconds.
     last_sync: AtomicU64,
     /// What is told of its work.
@@ -91,6 +93,7 @@ impl Engine {
         disk: Arc<dyn Disk>,
         stage: Stage,
         state: State,
+        seconds: Seconds,
         options: VolumeOptions,
     ) -> Self {
         Self {
@@ -110,6 +113,7 @@ impl Engine {
             allocate: Condvar::new(),
             room: Notify::new(),
             turns: Turns::default(),
+            seconds,
             last_sync: AtomicU64::new(u64::MAX),
             counts: Counts::new(),
         }

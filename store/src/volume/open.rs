@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use jiff::Timestamp;
+
 use super::VolumeOptions;
+use super::archive::Seconds;
 use super::engine::Engine;
 use super::history;
 use super::lock::{DirectoryLock, LockError};
@@ -197,6 +200,7 @@ pub(super) fn open(
     let failed = |error| OpenError::from_io(path, error);
     make_private_directories(&*disk).map_err(failed)?;
     let format = require_known_format(&*disk, path)?;
+    let seconds = Seconds::new(format.is_none(), Timestamp::now());
     let stage = Stage::new(Arc::clone(&disk));
     stage.sweep().map_err(failed)?;
     if format.as_deref() != Some(FORMAT) {
@@ -225,7 +229,7 @@ pub(super) fn open(
         clock.has_seen(latest);
     }
     let state = begin(&*disk, recovered, clock, &options).map_err(failed)?;
-    let engine = Engine::new(disk, stage, state, options);
+    let engine = Engine::new(disk, stage, state, seconds, options);
     engine.stage.refill();
     for (path, slot) in &engine.lock().slots {
         engine.note_expiry(path, &slot.decided);

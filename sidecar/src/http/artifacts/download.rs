@@ -35,7 +35,7 @@ pub(super) fn answer(
     modified: Option<LastModified>,
     selection: Selection,
 ) -> Result<Response, Problem> {
-    let Archive { info, content } = archive;
+    let Archive { info, content, .. } = archive;
     let (status, first, end) = match selection {
         Selection::Whole => (StatusCode::OK, 0, info.length),
         Selection::Part { first, last } => (StatusCode::PARTIAL_CONTENT, first, last + 1),

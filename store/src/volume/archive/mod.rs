@@ -14,9 +14,11 @@
 mod piece;
 mod publish;
 mod read;
+mod seconds;
 mod turns;
 mod upload;
 
+pub(super) use self::seconds::Seconds;
 pub(super) use self::turns::Turns;
 pub(super) use self::upload::begin;
 

@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::read::info;
 use super::turns::Permit;
 use crate::disk::{DiskFile, split};
@@ -40,6 +42,7 @@ impl Permit {
         temporary.file.set_modified(revision.nanoseconds())?;
         temporary.file.sync().map_err(|error| self.unsynced(error))?;
         let created = before.is_none();
+        self.leave_second(key, before.as_ref());
         turn.change(before);
         let renamed = {
             let names = self.names.change();
@@ -60,6 +63,7 @@ impl Permit {
         let Some(before) = self.archive_in_tree(key)? else { return Ok(false) };
         preconditions.require(Some(&before.info.tag))?;
         self.pass(&before)?;
+        self.leave_second(key, Some(&before));
         turn.change(Some(before));
         let removed = {
             let names = self.names.change();
@@ -82,6 +86,13 @@ impl Permit {
     fn stamp(&self, before: Option<&Archive>) -> Revision {
         let current = before.map(|before| Revision::at(before.info.modified));
         self.lock().clock.stamp(current)
+    }
+
+    /// What is about to be replaced or removed was of its second.
+    fn leave_second(&self, key: &ArchiveKey, before: Option<&Archive>) {
+        if let Some(before) = before {
+            self.seconds.ends(key, before.info.modified, Timestamp::now());
+        }
     }
 
     /// Sees to it that the revision of what is about to be removed is not handed out again, after

@@ -99,9 +99,10 @@ impl Engine {
         let Some(file) = self.tree.open(key.as_str())? else { return Ok(None) };
         let metadata = file.metadata()?;
         let info = info(Revision::from_nanoseconds(metadata.modified), metadata.length);
+        let has_own_second = self.seconds.is_only(key, info.modified);
         let (key, length) = (key.clone(), metadata.length);
         let content = Arc::new(Content { key, file: file.into(), length });
-        Ok(Some(Archive { info, content }))
+        Ok(Some(Archive { info, has_own_second, content }))
     }
 }
 
