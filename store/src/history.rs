@@ -32,11 +32,11 @@ pub struct Kept {
     pub operations: Vec<Operation>,
 }
 
-/// Where a version is.
-#[derive(Debug, Clone)]
+/// Where a version is. Nothing of what it says: who lists versions may hold them for long.
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Place {
-    /// Whole in memory.
-    Document(Arc<Object>),
+    /// In memory when it was listed; where it is by now, its tag finds.
+    Memory,
     /// In a file.
     File(Span),
     /// Among the others of its namespace.

@@ -59,6 +59,8 @@ struct State {
 #[derive(Debug)]
 struct Past {
     version: Version,
+    /// The document, where it is one.
+    object: Option<Arc<Object>>,
     /// The namespace, where it is one of a namespace.
     namespace: Arc<Namespace>,
     /// What led there from the version before; `None` where that cannot be read.
@@ -115,8 +117,9 @@ impl MemoryStore {
     ) {
         self.keep(state, key.as_str(), || {
             let (tag, time) = (object.tag.clone(), Some(object.modified));
-            let version = Version { tag, time, author, place: Place::Document(Arc::clone(object)) };
-            Past { version, namespace: Arc::default(), operations: Some(Vec::new()) }
+            let version = Version { tag, time, author, place: Place::Memory };
+            let (object, namespace) = (Some(Arc::clone(object)), Arc::default());
+            Past { version, object, namespace, operations: Some(Vec::new()) }
         });
     }
 
@@ -131,7 +134,7 @@ impl MemoryStore {
             let (tag, time) = (namespace.tag(), timestamp(self.shared.clock.now()));
             let version = Version { tag, time, author, place: Place::Namespace };
             let operations = operations.map(<[Operation]>::to_vec);
-            Past { version, namespace: Arc::clone(namespace), operations }
+            Past { version, object: None, namespace: Arc::clone(namespace), operations }
         });
     }
 
@@ -332,12 +335,12 @@ impl Store for MemoryStore {
         Ok(history.rev().map(|past| past.version.clone()).collect())
     }
 
-    async fn version(&self, _key: &Key, version: &Version) -> Result<Option<Arc<Object>>> {
-        drop(self.state()?);
-        Ok(match &version.place {
-            Place::Document(object) => Some(Arc::clone(object)),
-            Place::File(_) | Place::Namespace => None,
-        })
+    async fn version(&self, key: &Key, version: &Version) -> Result<Option<Arc<Object>>> {
+        let state = self.state()?;
+        let mut history = state.history.get(key.as_str()).into_iter().flatten();
+        Ok(history
+            .find(|past| past.version.tag == version.tag)
+            .and_then(|past| past.object.clone()))
     }
 
     async fn namespace_history(&self, key: &NamespaceKey) -> Result<Vec<Version>> {

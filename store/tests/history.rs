@@ -325,6 +325,33 @@ async fn of_large_documents_as_many_versions_are_kept() {
     assert!(object.body.starts_with(format!("{}x", VERSIONS).as_bytes()), "the last twelve");
 }
 
+#[tokio::test]
+async fn a_version_that_was_listed_is_found_where_it_has_come_to_and_not_held() {
+    let directory = TempDir::new().expect("a directory");
+    let store = open(directory.path(), VERSIONS);
+    let key = document("d");
+    for body in ["1", "2", "3"] {
+        put(&store, &key, body).await;
+    }
+    let listed = store.history(&key).await.expect("a history");
+    assert_eq!(listed.len(), 3);
+    let bodies = async |store: &VolumeStore| {
+        let mut bodies = Vec::new();
+        for version in &listed {
+            let object = store.version(&key, version).await.expect("a look");
+            bodies.push(object.map(|it| String::from_utf8(it.body.to_vec()).expect("text")));
+        }
+        bodies
+    };
+    let all = ["3", "2", "1"].map(|body| Some(body.to_owned()));
+    assert_eq!(bodies(&store).await, all, "in memory");
+    store.shutdown().await;
+    let store = open(directory.path(), VERSIONS);
+    assert_eq!(bodies(&store).await, all, "in a file");
+    store.delete(&key, Preconditions::none()).await.expect("a delete");
+    assert_eq!(bodies(&store).await, [None, None, None], "it is not kept any more");
+}
+
 /// How many entries stand in the files of a history; each has a head of 48 bytes that says how long
 /// its author and its content are.
 fn entries(directory: &TempDir, path: &str) -> usize {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::coding::CODERS_MAX;
 use super::metrics::Metrics;
-use super::watch::Watchers;
+use super::watch::{Texts, Watchers};
 use crate::auth::RemoteKeys;
 use crate::rate::RateLimiter;
 use crate::runtimes::SetCache;
@@ -41,6 +41,8 @@ pub(crate) struct App {
     pub(crate) refusals: RateLimiter,
     /// The places of those who watch.
     pub(crate) watchers: Watchers,
+    /// What those who come back late are told.
+    pub(crate) texts: Texts,
     /// What is counted.
     pub(crate) metrics: Metrics,
     /// Makes traces, where there is a collector.
@@ -70,6 +72,7 @@ impl App {
             rates: RateLimiter::new(),
             refusals: RateLimiter::new(),
             watchers: Watchers::default(),
+            texts: Texts::default(),
             metrics,
             tracer,
             shutdown,

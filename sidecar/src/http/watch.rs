@@ -6,6 +6,7 @@ mod event;
 mod past;
 mod place;
 mod stream;
+mod texts;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub(crate) use access::Access;
 use place::Place;
 pub(crate) use place::Watchers;
 pub(crate) use stream::answer;
+pub(crate) use texts::Texts;
 
 /// What is watched.
 #[derive(Debug, Clone)]

@@ -60,4 +60,5 @@ mod traversal;
 mod ttl;
 mod uploads;
 mod watch;
+mod watch_resumed;
 mod watchers;

@@ -275,6 +275,12 @@ impl Changes {
         }
     }
 
+    /// Whether changes that were not taken yet have left the ring.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.next < self.topic.lock().first
+    }
+
     /// Goes back to what came after the last kept change of which this holds; says whether there
     /// is one.
     pub fn resume_after(&mut self, seen: impl Fn(&Changed) -> bool) -> bool {

@@ -34,20 +34,28 @@ pub(super) fn head(kind: Kind, id: &str) -> Vec<u8> {
 
 /// A whole event, in one piece or in three.
 pub(super) fn event(kind: Kind, id: &str, data: Bytes) -> Vec<Bytes> {
+    event_of_lines(kind, id, lines(data))
+}
+
+/// The same, where the data is what [`lines`] made.
+pub(super) fn event_of_lines(kind: Kind, id: &str, data: Bytes) -> Vec<Bytes> {
     let mut head = head(kind, id);
-    let has_lines = data.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
-    if has_lines || data.len() <= COPIED_MAX {
-        append_data(&mut head, &data);
+    if data.len() <= COPIED_MAX {
+        head.extend_from_slice(&data);
         head.extend_from_slice(&END);
         return vec![head.into()];
     }
     vec![head.into(), data, END]
 }
 
-/// Each line of the data is a field of its own. What a server writes has one; a person may have
-/// put more into a file.
-fn append_data(out: &mut Vec<u8>, data: &[u8]) {
-    let mut rest = data;
+/// The data as it stands in an event: each line is a field of its own. What a server writes has one; a
+/// person may have put more into a file.
+pub(super) fn lines(data: Bytes) -> Bytes {
+    if !data.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+        return data;
+    }
+    let mut out = Vec::with_capacity(data.len() + data.len() / 4);
+    let mut rest = &*data;
     while let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
         let (line, after) = rest.split_at(end);
         out.extend_from_slice(line);
@@ -55,6 +63,7 @@ fn append_data(out: &mut Vec<u8>, data: &[u8]) {
         rest = after.strip_prefix(b"\r\n").or(after.get(1..)).unwrap_or_default();
     }
     out.extend_from_slice(rest);
+    out.into()
 }
 
 /// The data of a change of a namespace: `{"version":"<n>","ops":[…]}`, the operations as a PATCH

@@ -7,31 +7,56 @@ use bytes::Bytes;
 use stowage_store::{EntityTag, Kept, Key, NamespaceKey, StoreError, Version};
 
 use super::Watched;
-use super::event;
-use super::stream::id;
+use super::texts::{Lost, Text, Texts, Told};
 use crate::http::app::App;
 use crate::http::history;
 use crate::runtimes::StoredSet;
 
-/// How many bytes of operations are held at once.
-const BYTES: u64 = 256 << 10;
-
-/// A version that led to the current one is not kept any more, or cannot be read.
-#[derive(Debug)]
-pub(super) struct Lost;
+/// About how many bytes of what is told one stream holds: those of operations, or of a piece.
+const BYTES_MAX: usize = 64 << 10;
 
 /// The changes between two versions, as far as they are not told yet.
 pub(super) enum Past {
-    Documents(Key, VecDeque<Version>),
+    /// Those of a document or a set, by their names alone.
+    Versions(VecDeque<Told>),
     Patches {
         key: NamespaceKey,
-        /// Those that are next.
-        kept: VecDeque<Kept>,
+        /// Those that are next; of one that is long, its version alone.
+        kept: VecDeque<(u64, Option<Text>)>,
         /// The version that the last of them makes.
         last: u64,
         /// The version at which the ring begins.
         end: u64,
     },
+}
+
+/// The next change.
+pub(super) enum Next {
+    /// All of it.
+    Short(Text),
+    /// Its id; the data comes in pieces.
+    Long(Box<str>, Pieces),
+}
+
+/// The data of a change that is long, as far as it is not told yet.
+pub(super) struct Pieces {
+    told: Told,
+    from: usize,
+}
+
+impl Pieces {
+    /// The next piece; `None` behind the last.
+    ///
+    /// # Errors
+    /// Where it is not kept any more, or cannot be read.
+    pub(super) async fn next(&mut self, app: &App) -> Result<Option<Bytes>, Lost> {
+        let text = Texts::get(app, &self.told).await?;
+        let rest = text.data.get(self.from..).unwrap_or_default();
+        let piece = &rest[..rest.len().min(BYTES_MAX)];
+        self.from += piece.len();
+        // A part of the text would keep all of it.
+        Ok((!piece.is_empty()).then(|| Bytes::copy_from_slice(piece)))
+    }
 }
 
 impl Past {
@@ -70,26 +95,28 @@ impl Past {
             Watched::Document(key) => {
                 let versions = app.store.history(key).await?;
                 let seen = versions.iter().position(|version| *version.tag.opaque() == *seen);
-                Self::documents(key, versions, seen, current)
+                let told = |version: &Version| Told::Document(key.clone(), version.clone());
+                Self::versions(&versions, seen, current, told)
             }
             Watched::Set(key) => {
                 let versions = app.store.history(key).await?;
                 let seen = last_of_set(app, key, &versions, seen).await?;
-                Self::documents(key, versions, seen, current)
+                let told = |version: &Version| Told::Set(key.clone(), version.clone());
+                Self::versions(&versions, seen, current, told)
             }
         })
     }
 
     /// The versions, the last first, from the current one up to the one that was seen.
-    fn documents(
-        key: &Key,
-        versions: Vec<Version>,
+    fn versions(
+        versions: &[Version],
         seen: Option<usize>,
         current: &EntityTag,
+        told: impl Fn(&Version) -> Told,
     ) -> Option<Self> {
         let first = versions.iter().position(|version| version.tag == *current)?;
         let missed = versions.get(first..seen?)?;
-        Some(Self::Documents(key.clone(), missed.iter().rev().cloned().collect()))
+        Some(Self::Versions(missed.iter().rev().map(told).collect()))
     }
 
     async fn patches(
@@ -98,37 +125,26 @@ impl Past {
         after: u64,
         end: u64,
     ) -> Result<Option<Self>, StoreError> {
-        let kept = app.store.namespace_changes(key, after, end, BYTES).await?;
+        let kept = app.store.namespace_changes(key, after, end, BYTES_MAX as u64).await?;
         Ok(kept.map(|kept| {
             let last = kept.last().map_or(after, |kept| kept.version);
-            Self::Patches { key: key.clone(), kept: kept.into(), last, end }
+            let kept = kept.into_iter().map(|Kept { version, operations }| {
+                let text = Text::of_patch(version, &operations);
+                (version, (text.data.len() <= BYTES_MAX).then_some(text))
+            });
+            Self::Patches { key: key.clone(), kept: kept.collect(), last, end }
         }))
     }
 
-    /// The next change, its id and its data; `None` behind the last.
+    /// The next change; `None` behind the last.
     ///
     /// # Errors
     /// Where it is not kept any more, or cannot be read.
-    pub(super) async fn next(
-        &mut self,
-        app: &App,
-        subject: &Watched,
-    ) -> Result<Option<(Box<str>, Bytes)>, Lost> {
-        match self {
-            Self::Documents(key, versions) => {
-                let Some(version) = versions.pop_front() else { return Ok(None) };
-                let _turn = history::turn(app).await.map_err(|_| Lost)?;
-                let object = app.store.version(key, &version).await.ok().flatten().ok_or(Lost)?;
-                if !matches!(subject, Watched::Set(_)) {
-                    return Ok(Some((id(Some(&object.tag)), object.body.clone())));
-                }
-                let set = StoredSet::parse(key, &object).map_err(|_| Lost)?;
-                // A set without files is not served.
-                let told = match set.is_empty() {
-                    true => ("".into(), Bytes::from_static(b"null")),
-                    false => (id(Some(set.tag())), set.files_json()),
-                };
-                Ok(Some(told))
+    pub(super) async fn next(&mut self, app: &App) -> Result<Option<Next>, Lost> {
+        let told = match self {
+            Self::Versions(versions) => {
+                let Some(told) = versions.pop_front() else { return Ok(None) };
+                told
             }
             Self::Patches { key, kept, last, end } => {
                 if kept.is_empty() && last < end {
@@ -136,15 +152,21 @@ impl Past {
                     let patches = Self::patches(app, &key.clone(), *last, *end).await;
                     *self = patches.ok().flatten().ok_or(Lost)?;
                     drop(turn);
-                    return Box::pin(self.next(app, subject)).await;
+                    return Box::pin(self.next(app)).await;
                 }
-                let Some(Kept { version, operations }) = kept.pop_front() else {
-                    return Ok(None);
-                };
-                let id = EntityTag::from_version(version);
-                Ok(Some((super::stream::id(Some(&id)), event::patch(version, &operations))))
+                match kept.pop_front() {
+                    None => return Ok(None),
+                    Some((_, Some(text))) => return Ok(Some(Next::Short(text))),
+                    Some((version, None)) => Told::Patch(key.clone(), version),
+                }
             }
-        }
+        };
+        let text = Texts::get(app, &told).await?;
+        Ok(Some(if text.data.len() <= BYTES_MAX {
+            Next::Short(text)
+        } else {
+            Next::Long(text.id, Pieces { told, from: 0 })
+        }))
     }
 }
 

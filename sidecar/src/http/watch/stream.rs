@@ -19,7 +19,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::event::{self, COMMENT, END, Kind};
-use super::past::{Lost, Past};
+use super::past::{Next, Past, Pieces};
+use super::texts::{Lost, Text};
 use super::{Access, Place, Watched};
 use crate::http::app::App;
 use crate::http::document;
@@ -49,6 +50,8 @@ struct Stream {
     snapshot: Option<(Arc<Namespace>, Option<MemberKey>)>,
     /// What is told from the history before the ring of changes.
     past: Option<Past>,
+    /// What is left of a change from there that is being sent.
+    pieces: Option<Pieces>,
     /// The id of the last event.
     id: Box<str>,
     access: Access,
@@ -83,6 +86,7 @@ pub(crate) async fn answer(
         ready: VecDeque::new(),
         snapshot: None,
         past: None,
+        pieces: None,
         id: "".into(),
         access,
         settings,
@@ -200,9 +204,21 @@ impl Stream {
             if let Some(piece) = self.snapshot_piece() {
                 return Some(piece);
             }
+            if let Some(pieces) = &mut self.pieces {
+                // Half an event cannot be taken back, and the client comes back by itself.
+                let Some(piece) = pieces.next(&self.app).await.ok()? else {
+                    self.pieces = None;
+                    return Some(END);
+                };
+                return Some(piece);
+            }
             if let Some(past) = &mut self.past {
-                match past.next(&self.app, &self.subject).await {
-                    Ok(Some((id, data))) => self.tell(&id, data),
+                // Who takes the past more slowly than changes come would not keep up with them.
+                if self.changes.is_behind() {
+                    return None;
+                }
+                match past.next(&self.app).await {
+                    Ok(Some(next)) => self.tell(next),
                     Ok(None) => self.past = None,
                     Err(Lost) => self.begin_anew().await?,
                 }
@@ -230,11 +246,21 @@ impl Stream {
     }
 
     /// Makes a change of the past ready to be sent.
-    fn tell(&mut self, id: &str, data: Bytes) {
+    fn tell(&mut self, next: Next) {
+        let (Next::Short(Text { id, .. }) | Next::Long(id, _)) = &next;
         // As for those of the present.
-        if *id != *self.id || matches!(self.subject, Watched::Document(_)) {
-            self.id = id.into();
-            self.ready.extend(event::event(Kind::Change, id, data));
+        if *id == self.id && !matches!(self.subject, Watched::Document(_)) {
+            return;
+        }
+        self.id.clone_from(id);
+        match next {
+            Next::Short(text) => {
+                self.ready.extend(event::event_of_lines(Kind::Change, &text.id, text.data));
+            }
+            Next::Long(id, pieces) => {
+                self.ready.push_back(event::head(Kind::Change, &id).into());
+                self.pieces = Some(pieces);
+            }
         }
     }
 

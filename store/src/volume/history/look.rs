@@ -83,7 +83,7 @@ impl<'a> Look<'a> {
             let place = match source {
                 Source::File(span) => Place::File(span),
                 Source::Memory(written) => match &written.what {
-                    What::Document(object) => Place::Document(Arc::clone(object)),
+                    What::Document(_) => Place::Memory,
                     What::Patch { .. } | What::Whole { .. } => return None,
                 },
                 Source::Base(_) => return None,
@@ -100,10 +100,31 @@ impl<'a> Look<'a> {
                 tag: current.tag.clone(),
                 time: Some(current.modified),
                 author: None,
-                place: Place::Document(Arc::clone(current)),
+                place: Place::Memory,
             }),
         }
         versions
+    }
+
+    /// The version of a document with this tag; `None` where it is not kept.
+    fn document(&self, tag: &EntityTag) -> Result<Option<Arc<Object>>> {
+        let tagged = |head: &Head| {
+            let revision = Revision::from_nanoseconds(head.time?);
+            (head.kind == Kind::Document && revision.tag(head.number) == *tag).then_some(revision)
+        };
+        let found = |(head, source): &(Head, Source)| Some((tagged(head)?, source.clone()));
+        let Some((revision, source)) = self.entries.iter().rev().find_map(found) else {
+            return Ok(None);
+        };
+        let body = match source {
+            Source::File(span) => self.content(&span)?,
+            Source::Memory(written) => match &written.what {
+                What::Document(object) => return Ok(Some(Arc::clone(object))),
+                What::Patch { .. } | What::Whole { .. } => return Err(corrupt(self.path)),
+            },
+            Source::Base(_) => return Err(corrupt(self.path)),
+        };
+        Ok(Some(Arc::new(Object { body, tag: tag.clone(), modified: revision.timestamp() })))
     }
 
     /// The versions of a namespace, each one more than the one before, or whole. One that is there
@@ -339,7 +360,7 @@ impl Engine {
         version: &Version,
     ) -> Result<Option<Arc<Object>>> {
         let span = match &version.place {
-            Place::Document(object) => return Ok(Some(Arc::clone(object))),
+            Place::Memory => return self.tagged(key, &version.tag).await,
             Place::Namespace => return Ok(None),
             Place::File(span) => *span,
         };
@@ -361,6 +382,25 @@ impl Engine {
             }
         }
         read
+    }
+
+    /// The version of a document that has this tag.
+    async fn tagged(self: &Arc<Self>, key: &Key, tag: &EntityTag) -> Result<Option<Arc<Object>>> {
+        let current = self.read(key.as_str()).await?;
+        if let Some(current) = current.as_document()
+            && current.tag == *tag
+        {
+            return Ok(Some(Arc::clone(current)));
+        }
+        let look = async || {
+            let tag = tag.clone();
+            unless_gone(self.look(key.as_str(), move |look| look.document(&tag)).await)
+        };
+        match look().await {
+            // It may have been given up meanwhile, and another file begun in its place.
+            Err(StoreError::Corrupt { .. }) => look().await,
+            read => read,
+        }
     }
 
     /// The namespace that stands at a key, where there is a history.
