@@ -99,6 +99,9 @@ pub(crate) async fn list(
                 Err(error @ StoreError::Corrupt { .. }) => {
                     tracing::error!(%error, "a set is left out of the list; restore it");
                 }
+                Err(error) if error.is_of_one() => {
+                    tracing::warn!(%key, %error, "a set is left out of a list");
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -65,6 +65,27 @@ impl StoreError {
         let error = error.into();
         if is_full(&error) { Self::OutOfSpace } else { Self::Io(error) }
     }
+
+    /// Whether it is the fault of the one file that was read, so that a list can go on without it:
+    /// it is damaged, or may not or cannot be read. What may pass by itself, or is the whole
+    /// store's, is not.
+    #[must_use]
+    pub fn is_of_one(&self) -> bool {
+        match self {
+            Self::Corrupt { .. } => true,
+            Self::Io(error) => is_of_one(error),
+            _ => false,
+        }
+    }
+}
+
+/// Whether the file, or the directory, is what the medium refuses, and others may be read.
+pub(crate) fn is_of_one(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    // The last two are what file systems say of what they find damaged themselves.
+    [Errno::ACCESS, Errno::PERM, Errno::IO, Errno::BADMSG, Errno::UCLEAN]
+        .iter()
+        .any(|it| error.raw_os_error() == Some(it.raw_os_error()))
 }
 
 /// Whether the volume, or what the user may take of it, is full.
@@ -93,5 +114,35 @@ impl std::fmt::Display for Quota {
             Self::Bytes => "bytes",
             Self::Keys => "keys",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn a_list_goes_on_without_what_is_one_file_s_fault() {
+        let table = [
+            (Errno::ACCESS, true),
+            (Errno::PERM, true),
+            (Errno::IO, true),
+            (Errno::UCLEAN, true),
+            (Errno::MFILE, false),
+            (Errno::NFILE, false),
+            (Errno::NOMEM, false),
+            (Errno::STALE, false),
+        ];
+        for (errno, expected) in table {
+            let error = StoreError::from_io(errno);
+            assert_eq!(error.is_of_one(), expected, "{error}");
+        }
+        let failed = StoreError::Unavailable { reason: "a sync failed".into() };
+        assert!(!failed.is_of_one(), "the store has failed");
+        assert!(!StoreError::OutOfSpace.is_of_one());
+        let damaged = StoreError::Corrupt { key: "a".into(), reason: "b".into() };
+        assert!(damaged.is_of_one());
     }
 }

@@ -200,8 +200,8 @@ impl Build {
     }
 }
 
-/// The builds of a site that have a log. A document that is no log is left out and named in the
-/// server's own: it must not take the others from sight.
+/// The builds of a site that have a log. A document that is no log, or cannot be read, is left out
+/// and named in the server's own: it must not take the others from sight.
 async fn logged(store: &dyn Store, site: &Name) -> Result<BTreeMap<String, Build>> {
     let mut builds = BTreeMap::new();
     let mut room = KEPT_BYTES_MAX;
@@ -218,6 +218,10 @@ async fn logged(store: &dyn Store, site: &Name) -> Result<BTreeMap<String, Build
                 Ok(parsed) => parsed,
                 Err(error @ StoreError::Corrupt { .. }) => {
                     tracing::error!(%error, "a build is left out of the list; restore its log");
+                    continue;
+                }
+                Err(error) if error.is_of_one() => {
+                    tracing::warn!(%key, %error, "a log is left out of a list");
                     continue;
                 }
                 Err(error) => return Err(error),

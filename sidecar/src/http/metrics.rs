@@ -126,7 +126,7 @@ impl Metrics {
         );
         registry.register(
             "jobs_documents_skipped",
-            "Documents that lists of the contract jobs left out because they do not parse",
+            "Documents that lists of the contract jobs left out because they do not parse or cannot be read",
             documents_skipped.clone(),
         );
         registry.register(

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use stowage_store::{Folder, JobDocument, Key, Prefix, Result, Segment, Store, StoreError};
+use stowage_store::{Folder, JobDocument, Key, Prefix, Result, Segment, Store};
 
 use super::event::EventMeta;
 use super::members::{self, Member};
@@ -22,7 +22,7 @@ pub(crate) struct Selection {
     page: Page,
     /// One more than the page has, where there are more.
     entries: BTreeSet<(Rank, Key)>,
-    /// How many documents were left out because they do not parse.
+    /// How many documents were left out because they do not parse, or cannot be read.
     pub(crate) skipped: u64,
 }
 
@@ -55,7 +55,11 @@ impl Selection {
             Ok(Some(object)) => {
                 members::read(&object.body, [member]).map(|[it]: [Member<'_>; 1]| it.number())
             }
-            Err(StoreError::Corrupt { .. }) => None,
+            Err(error) if error.is_of_one() => {
+                tracing::warn!(%key, %error, "a document is left out of a list");
+                self.skipped += 1;
+                return Ok(());
+            }
             Err(error) => return Err(error),
         };
         match members {

@@ -58,6 +58,7 @@ mod tls;
 mod traces;
 mod traversal;
 mod ttl;
+mod unreadable;
 mod uploads;
 mod watch;
 mod watch_resumed;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use stowage_store::{JobDocument, Key, Result, StoreError};
+use stowage_store::{JobDocument, Key, Result};
 
 use super::super::app::App;
 use super::super::media::ListFormat;
@@ -92,7 +92,7 @@ impl ListBody {
         Ok(piece.into())
     }
 
-    /// What stands for a key; `None` where it is gone by now, or does not parse.
+    /// What stands for a key; `None` where it is gone by now, does not parse, or cannot be read.
     async fn entry(&self, key: &Key) -> Result<Option<Bytes>> {
         if self.shown == Shown::EventMeta {
             let Some(JobDocument::Event { id }) = key.as_job_document() else { return Ok(None) };
@@ -104,10 +104,14 @@ impl ListBody {
             Ok(Some(object)) if jobs::is_document(&object.body) => {
                 return Ok(Some(object.body.clone()));
             }
-            Ok(Some(_)) | Err(StoreError::Corrupt { .. }) => {}
+            Ok(Some(_)) => {
+                tracing::debug!(%key, "a document is left out of a list: it is no JSON object");
+            }
+            Err(error) if error.is_of_one() => {
+                tracing::warn!(%key, %error, "a document is left out of a list");
+            }
             Err(error) => return Err(error),
         }
-        tracing::debug!(%key, "a document is left out of a list: it is no JSON object");
         self.app.metrics.documents_skipped(1);
         Ok(None)
     }

@@ -48,8 +48,13 @@ impl Engine {
                 if found.len() == limit {
                     break;
                 }
-                if let Some(archive) = engine.durable_archive(&key)? {
-                    found.push((key, archive.info));
+                match engine.durable_archive(&key) {
+                    Ok(Some(archive)) => found.push((key, archive.info)),
+                    Ok(None) => {}
+                    Err(error) if error.is_of_one() => {
+                        tracing::warn!(%key, %error, "an archive is left out of a list");
+                    }
+                    Err(error) => return Err(error),
                 }
             }
             Ok(found)
