@@ -205,7 +205,8 @@ impl ArchiveKey {
     }
 
     /// The directory that the archives of a site stand in.
-    pub(crate) fn directory(site: &Name) -> String {
+    #[must_use]
+    pub fn directory(site: &Name) -> String {
         format!("{SITES}{}/artifacts", site.to_segment())
     }
 

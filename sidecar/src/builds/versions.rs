@@ -11,7 +11,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use stowage_store::{ArchiveInfo, EntityTag, Key, Name, Object, Prefix, Result, Store, StoreError};
+use stowage_store::{
+    ArchiveInfo, ArchiveKey, EntityTag, Key, Name, Object, Prefix, Result, Store, StoreError,
+};
 
 use super::entry::{self, LoggedEntry};
 use crate::runtimes::digest_tag;
@@ -100,7 +102,16 @@ impl Listing {
         let mut builds = logged(store, site).await?;
         let mut after = None;
         loop {
-            let archives = store.archives(site, after.as_ref(), LIST_STEP).await?;
+            let archives = match store.archives(site, after.as_ref(), LIST_STEP).await {
+                Err(error) if error.is_of_one() => {
+                    tracing::warn!(
+                        directory = ArchiveKey::directory(site), %error,
+                        "a directory is left out of a list"
+                    );
+                    break;
+                }
+                archives => archives?,
+            };
             for (key, info) in &archives {
                 let id = key.build().as_str();
                 match builds.get_mut(id) {
@@ -251,7 +262,7 @@ async fn logged(store: &dyn Store, site: &Name) -> Result<BTreeMap<String, Build
 mod tests {
     use std::collections::HashSet;
 
-    use stowage_store::{ArchiveKey, MemoryStore, NameKind, Preconditions};
+    use stowage_store::{MemoryStore, NameKind, Preconditions};
 
     use super::*;
 

@@ -72,6 +72,18 @@ impl Selection {
         Ok(())
     }
 
+    /// Takes the settings of a job's runs.
+    async fn add_runs(&mut self, store: &dyn Store, job: &Segment) -> Result<()> {
+        let mut after = None;
+        while let Some(runs) = step(store, &Folder::runs(job), &mut after).await? {
+            for run in &runs {
+                let key = Key::run_setting(job, run);
+                self.read(store, key, "updatedAt", Rank::descending).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// The keys in order, and the token of the next page where there is one.
     pub(crate) fn into_keys(self) -> (Vec<Key>, Option<String>) {
         let limit = self.page.limit.unwrap_or(usize::MAX);
@@ -117,12 +129,13 @@ pub(crate) async fn runs(
     let mut after = None;
     while let Some(jobs) = step(store, &Folder::jobs(), &mut after).await? {
         for job in jobs.iter().filter(|job| may_read(job)) {
-            let mut after = None;
-            while let Some(runs) = step(store, &Folder::runs(job), &mut after).await? {
-                for run in &runs {
-                    let key = Key::run_setting(job, run);
-                    selection.read(store, key, "updatedAt", Rank::descending).await?;
+            match selection.add_runs(store, job).await {
+                Err(error) if error.is_of_one() => {
+                    let folder = Folder::runs(job);
+                    let directory = folder.as_str();
+                    tracing::warn!(directory, %error, "a directory is left out of a list");
                 }
+                added => added?,
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Files that the server may not read: a list goes on without them, says so, and counts them.
+//! Files and directories that the server may not read: a list goes on without them, says so, and counts them.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use super::harness::ADMIN;
 use super::process::{Place, Process};
-use super::raw::{Answer, get};
+use super::raw::{Answer, get, put};
 
 /// A tree of two of each: one that is read, and one that is not.
 const FILES: [(&str, &str); 14] = [
@@ -130,5 +130,50 @@ async fn a_file_that_cannot_be_read_takes_no_list_away() {
         // Three lists of versions were asked for, and one of each of the others.
         let lists = if path.starts_with("sites/") { 3 } else { 1 };
         assert_eq!(warnings(&log, path), lists, "{path}, once a list: {log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_that_cannot_be_read_takes_no_list_away() {
+    let place = planted();
+    let locked = [
+        ("jobs/locked", "job.json"),
+        ("jobs/good/runs/locked", "run-setting.json"),
+        ("jobs/bad/runs", "r/run-setting.json"),
+        ("runtimes/locked", "main.json"),
+        ("sites/s/artifacts", "one.tar.gz"),
+    ];
+    for (directory, file) in locked {
+        let path = place.path("data").join(directory).join(file);
+        fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+        fs::write(path, "{}").expect("a file");
+        lock(&place, directory);
+    }
+    let process = start(&place).await;
+    let set = put("/runtimes/r/main", r#"{"revision":"c","files":[{"filepath":"a","config":1}]}"#);
+    let set = set.header("Authorization", &format!("Bearer {ADMIN}")).send(process.address).await;
+    assert_eq!(set.status, 201, "{}", set.text());
+    let lists: [(&str, &str, &[&str]); 5] = [
+        ("/jobs", "id", &["bad", "good"]),
+        ("/runs", "runId", &["bad", "good"]),
+        ("/runtimes", "repo_id", &["r"]),
+        ("/sites/s/versions", "build_id", &["half", "bad", "good"]),
+        ("/sites/s/versions?all=true", "build_id", &["half", "bad", "good"]),
+    ];
+    for (target, member, expected) in lists {
+        let answer = asked(&process, target).await;
+        assert_eq!(answer.status, 200, "{target}: {}", answer.text());
+        assert_eq!(named(&answer.json(), member), expected, "{target}");
+    }
+    // What is asked for and cannot be read is not called empty.
+    for target in ["/jobs/locked", "/jobs/locked/checkpoints", "/jobs/good/runs/locked/events"] {
+        let answer = asked(&process, target).await;
+        assert_eq!(answer.status, 503, "{target}: {}", answer.text());
+    }
+    let (_, log) = process.terminate().await;
+    for (directory, _) in locked {
+        assert!(warnings(&log, directory) > 0, "{directory} is named: {log}");
+        let path = place.path("data").join(directory);
+        fs::set_permissions(path, Permissions::from_mode(0o700)).expect("its mode");
     }
 }

@@ -10,6 +10,7 @@ use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::disk::{Disk, Kind, split};
+use crate::error::is_of_one;
 
 /// What a name takes beside its bytes, roughly.
 const NAME_BYTES: u64 = 48;
@@ -186,7 +187,7 @@ impl<T: FnMut(&str) -> bool> Page<'_, T> {
             let Some(last) = names.last().cloned() else { return Ok(()) };
             for name in names {
                 match name.strip_suffix('/') {
-                    Some(inner) => self.directory(&format!("{prefix}{inner}"))?,
+                    Some(inner) => self.inner(&format!("{prefix}{inner}"))?,
                     None if self.wanted > 0 && (self.take)(&format!("{prefix}{name}")) => {
                         self.wanted -= 1;
                     }
@@ -196,6 +197,17 @@ impl<T: FnMut(&str) -> bool> Page<'_, T> {
             from = Bound::Excluded(last);
         }
         Ok(())
+    }
+
+    /// A directory in the one that is listed, which takes no other from the list.
+    fn inner(&mut self, directory: &str) -> io::Result<()> {
+        match self.directory(directory) {
+            Err(error) if is_of_one(&error) => {
+                tracing::warn!(directory, %error, "a directory is left out of a list");
+                Ok(())
+            }
+            listed => listed,
+        }
     }
 }
 
