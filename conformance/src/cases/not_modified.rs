@@ -55,5 +55,16 @@ pub(super) fn cases() -> Vec<Case> {
                     .into(),
                 now(A),
             ]),
+        must(
+            "not-modified/head-length",
+            "RFC 9110 §8.6",
+            "A Content-Length in a 304 to a HEAD is that of the 200 too, never that of the empty body",
+        )
+        .needs(&[Need::Tag, Need::Head])
+        .on_a([head()
+            .if_none_match("‹a›")
+            .provided(&[304])
+            .expect(Expect::SameOrAbsent("Content-Length", "a"))
+            .into()]),
     ]
 }

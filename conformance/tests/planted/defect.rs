@@ -41,6 +41,8 @@ pub(crate) enum Defect {
     BodyIn304,
     /// A 304 has no `ETag`.
     NoTagIn304,
+    /// A 304 to a HEAD says the length of its empty body.
+    EmptyLengthIn304,
     /// The answer to a HEAD has a body.
     BodyInHead,
     /// Conditions are looked at before credentials.
@@ -95,6 +97,7 @@ impl Defect {
         (Self::CaseFolding, "if-match/case"),
         (Self::BodyIn304, "not-modified/no-body"),
         (Self::NoTagIn304, "not-modified/etag"),
+        (Self::EmptyLengthIn304, "not-modified/head-length"),
         (Self::BodyInHead, "head/no-body"),
         (Self::ConditionsBeforeAuth, "order/auth-write"),
         (Self::NoneMatchFirst, "order/match-before-none-match"),

@@ -300,7 +300,9 @@ fn encode(head: &Head, answer: &Answer, defect: Option<Defect>) -> Vec<u8> {
     for (name, value) in &answer.fields {
         text += &format!("{name}: {value}\r\n");
     }
-    if !matches!(answer.status, 204 | 304) {
+    let is_empty_head = defect == Some(Defect::EmptyLengthIn304)
+        && (head.method.as_str(), answer.status) == ("HEAD", 304);
+    if is_empty_head || !matches!(answer.status, 204 | 304) {
         text += &format!("Content-Length: {}\r\n", answer.body.len());
     }
     text += "\r\n";

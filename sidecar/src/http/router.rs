@@ -299,7 +299,9 @@ async fn handle(
 /// The answer to HEAD: that to GET without its body, whose length it tells (RFC 9110 §9.3.2).
 fn without_body(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
-    if let Some(length) = body.size_hint().exact()
+    // A length in a 304 would be that of the 200 (§8.6), of which there is nothing here.
+    if parts.status != StatusCode::NOT_MODIFIED
+        && let Some(length) = body.size_hint().exact()
         && !parts.headers.contains_key(CONTENT_LENGTH)
     {
         parts.headers.insert(CONTENT_LENGTH, length.into());

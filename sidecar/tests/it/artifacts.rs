@@ -151,7 +151,10 @@ async fn every_row_of_reading() {
                 .header("ETag", "{etag}")
                 .has("Last-Modified")
                 .body(""),
-            stored("304 to HEAD").when(head(path).header("If-None-Match", "*")).then(304),
+            stored("304 to HEAD")
+                .when(head(path).header("If-None-Match", "*"))
+                .then(304)
+                .lacks("Content-Length"),
             stored("304 to If-Modified-Since")
                 .when(get(path).header("If-Modified-Since", "Fri, 31 Dec 9999 23:59:59 GMT"))
                 .then(304),

@@ -41,7 +41,8 @@ async fn every_row_of_the_table() {
                 .given(first())
                 .when(head(path).header("If-None-Match", "{etag}"))
                 .then(304)
-                .header("ETag", "{etag}"),
+                .header("ETag", "{etag}")
+                .lacks("Content-Length"),
             row("If-None-Match compares weakly")
                 .given(first())
                 .when(get(path).header("If-None-Match", "\"x\", W/{etag}"))
