@@ -12,6 +12,7 @@ mod serve;
 mod snapshot;
 mod sync;
 mod tokens;
+mod usable;
 mod volume;
 
 use std::io::Write;

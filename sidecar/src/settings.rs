@@ -19,6 +19,8 @@ pub enum NoAuth {
     Refuse,
     /// Serve everyone everything; said on the command line in so many words.
     Insecure,
+    /// Let nobody in: of a server that runs, all tokens may be taken away.
+    Nobody,
 }
 
 /// Checked settings: a configuration together with the tokens it refers to.
@@ -100,6 +102,11 @@ impl Settings {
         })
     }
 
+    /// Whether everyone may do everything.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.credentials, Credentials::Everyone)
+    }
+
     /// Where the keys of JWTs are fetched, if they are.
     pub(crate) fn jwks_url(&self) -> Option<&Uri> {
         self.credentials.jwt()?.url()
@@ -179,14 +186,17 @@ fn checked_credentials(
         }
     };
     if tokens.is_empty() && jwt.is_none() && namespaces.is_none() {
-        return match no_auth {
-            NoAuth::Insecure => Ok(Credentials::Everyone),
-            NoAuth::Refuse => refuse(
-                "auth: there is no token, so nobody could write; put at least one token into \
-                 auth.tokensDir, set auth.jwt, or start with --insecure-no-auth to let everyone read and write \
-                 everything",
-            ),
-        };
+        match no_auth {
+            NoAuth::Insecure => return Ok(Credentials::Everyone),
+            NoAuth::Refuse => {
+                return refuse(
+                    "auth: there is no token, so nobody could write; put at least one token into \
+                     auth.tokensDir, set auth.jwt, or start with --insecure-no-auth to let everyone read and write \
+                     everything",
+                );
+            }
+            NoAuth::Nobody => {}
+        }
     }
     if let Some((other, name)) = stowage_config::same_value(&tokens) {
         return refuse(format!(

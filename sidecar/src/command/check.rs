@@ -4,10 +4,11 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use stowage_config::SidecarConfig;
+use stowage_config::{SidecarConfig, Token};
 
 use super::arguments::CheckOptions;
 use super::failure::Failure;
+use super::tokens::Found;
 use super::{keys, tokens};
 use crate::settings::{NoAuth, Secrets, Settings};
 
@@ -30,17 +31,39 @@ pub(super) struct Loaded {
     /// What the file says.
     pub(super) config: SidecarConfig,
     /// What stood in the files that it names.
-    secrets: Secrets,
+    tokens: Found,
+    jwt_keys: Option<Vec<u8>>,
 }
 
 impl Loaded {
-    /// Checks both together.
+    /// Checks all of it together.
+    ///
+    /// # Errors
+    /// [`Failure::Configuration`] says which field or which token is wrong.
+    pub(super) fn settings(&self, no_auth: NoAuth) -> Result<Settings, Failure> {
+        match self.tokens.faults.first() {
+            Some(fault) => Err(Failure::Configuration(fault.clone())),
+            None => self.settings_with(self.tokens.tokens.clone(), no_auth),
+        }
+    }
+
+    /// Checks it with these tokens instead of those that were found.
     ///
     /// # Errors
     /// [`Failure::Configuration`] says which field is wrong.
-    pub(super) fn settings(&self, no_auth: NoAuth) -> Result<Settings, Failure> {
-        Settings::new(&self.config, self.secrets.clone(), no_auth)
+    pub(super) fn settings_with(
+        &self,
+        tokens: Vec<(String, Token)>,
+        no_auth: NoAuth,
+    ) -> Result<Settings, Failure> {
+        let secrets = Secrets { tokens, jwt_keys: self.jwt_keys.clone() };
+        Settings::new(&self.config, secrets, no_auth)
             .map_err(|e| Failure::Configuration(e.to_string()))
+    }
+
+    /// The tokens that were found.
+    pub(super) fn tokens(&self) -> &Found {
+        &self.tokens
     }
 }
 
@@ -53,13 +76,13 @@ pub(super) fn load(file: &Path) -> Result<Loaded, Failure> {
         stowage_config::load(file).map_err(|e| Failure::Configuration(e.to_string()))?;
     let tokens = match &config.auth.tokens_dir {
         Some(dir) => tokens::read(dir).map_err(|e| Failure::Configuration(e.to_string()))?,
-        None => Vec::new(),
+        None => Found::default(),
     };
     let jwt_keys = match &config.auth.jwt {
         Some(jwt) => keys::read(&jwt.keys).map_err(|e| Failure::Configuration(e.to_string()))?,
         None => None,
     };
-    Ok(Loaded { config, secrets: Secrets { tokens, jwt_keys } })
+    Ok(Loaded { config, tokens, jwt_keys })
 }
 
 /// What the flag says.

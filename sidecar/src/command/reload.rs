@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::check::{self, Loaded};
 use super::failure::Failure;
+use super::usable::{Usable, usable};
 use crate::settings::{NoAuth, Settings};
 
 /// How often the files are looked at. A mounted Secret or ConfigMap changes by swapping a link,
@@ -15,18 +16,14 @@ use crate::settings::{NoAuth, Settings};
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Looks at the files until it is dropped. Where what they say now is no good, what held before
-/// goes on holding.
+/// goes on holding; but for tokens, of which each that is gone or no good is refused.
 ///
 /// A change counts once two looks in a row see the same of it: a file that is being written may
 /// parse halfway.
-pub(super) async fn reload(
-    file: PathBuf,
-    serving: Loaded,
-    no_auth: NoAuth,
-    settings: watch::Sender<Arc<Settings>>,
-) {
+pub(super) async fn reload(file: PathBuf, serving: Loaded, settings: watch::Sender<Arc<Settings>>) {
     let mut ticks = tokio::time::interval(EVERY);
     let fixed = serving.config.fixed();
+    let mut taken = serving.tokens().tokens.clone();
     let mut held = Ok(serving);
     let mut seen = None;
     loop {
@@ -41,17 +38,36 @@ pub(super) async fn reload(
             continue;
         }
         seen = None;
+        // Once it has asked for credentials it is not opened again by taking them away.
+        let no_auth = if settings.borrow().is_open() { NoAuth::Insecure } else { NoAuth::Nobody };
         let checked = now.as_ref().map_err(Clone::clone).and_then(|loaded| {
-            Ok((loaded, loaded.settings(no_auth).map_err(|failure| failure.to_string())?))
+            let Usable { tokens, faults } = usable(loaded.tokens(), &taken);
+            // A file that is there says that a token is to be asked for, whatever is wrong with it.
+            let no_auth = if faults.is_empty() { no_auth } else { NoAuth::Nobody };
+            let changed = loaded.settings_with(tokens.clone(), no_auth);
+            Ok((loaded, tokens, faults, changed.map_err(|failure| failure.to_string())?))
         });
         match checked {
-            Ok((loaded, changed)) => {
+            Ok((loaded, tokens, faults, changed)) => {
                 if loaded.config.fixed() != fixed {
                     tracing::warn!(
                         "store, listen, managementListen, backend, history, shutdownGrace, tracing or \
                          limits.maxConnections has changed; that takes effect at the next start"
                     );
                 }
+                if tokens.is_empty() && !taken.is_empty() {
+                    tracing::warn!(
+                        "there is no token any more: every one is refused from now on; put one into \
+                         auth.tokensDir before the next start"
+                    );
+                }
+                for reason in faults {
+                    tracing::error!(
+                        reason,
+                        "this token is refused, as if its file were not there; the others hold"
+                    );
+                }
+                taken = tokens;
                 settings.send_replace(Arc::new(changed));
                 tracing::info!("the configuration or the tokens have changed and hold from now on");
             }

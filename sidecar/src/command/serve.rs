@@ -59,7 +59,6 @@ async fn run_loaded(
     loaded: Loaded,
     settings: Settings,
 ) -> Result<ExitCode, Failure> {
-    let no_auth = check::no_auth(options.insecure_no_auth);
     let config = loaded.config.clone();
     // Taken before the ports are, so that a signal during the start is not lost.
     let shutdown = CancellationToken::new();
@@ -80,7 +79,7 @@ async fn run_loaded(
     let grace = config.shutdown_grace.duration();
     let name = config.store.clone();
     let (sender, settings) = watch::channel(Arc::new(settings));
-    let reload = tokio::spawn(reload(options.config.clone(), loaded, no_auth, sender));
+    let reload = tokio::spawn(reload(options.config.clone(), loaded, sender));
 
     tracing::info!(store = name, url = urls.url, management = urls.management, "serving");
     if let Some(file) = &options.ready_file {

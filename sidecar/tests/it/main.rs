@@ -44,6 +44,7 @@ mod random;
 mod rate_limit;
 mod raw;
 mod refusals;
+mod revocation;
 mod rows;
 mod run_store;
 mod runtimes;
