@@ -4,6 +4,7 @@
 //! is decided there, once. The nouns (`run_store`, `kv`, `jobs`, `runtimes`, `artifacts`,
 //! `sites`, `health`, `description`, `debug`) are small handlers over the helpers beside them.
 
+pub(crate) mod accept;
 mod app;
 pub(crate) mod artifacts;
 mod audit;
@@ -16,6 +17,7 @@ mod debug;
 mod description;
 pub(crate) mod digest;
 mod document;
+mod field;
 mod framing;
 mod health;
 mod history;

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use stowage_store::{EntityTag, Preconditions};
 
+use crate::http::accept;
 use crate::http::artifacts::{dates, range};
 use crate::http::coding::Coding;
 use crate::http::digest::Hashing;
@@ -28,8 +29,8 @@ pub fn headers(data: &[u8]) {
             headers.append(name, value.clone());
         }
     }
-    let _ = (media::require_json(&headers), media::list_format(&headers));
-    let _ = (media::wants_events(&headers), media::prefers_minimal(&headers));
+    let _ = (media::require_json(&headers), accept::list_format(&headers));
+    let _ = (accept::wants_events(&headers), media::prefers_minimal(&headers));
     let _ = Coding::accepted(&headers);
     if let Some(wait) = media::prefers_to_wait(&headers) {
         assert!(wait <= Duration::from_secs(60), "{wait:?} is too long");

@@ -23,7 +23,7 @@ use tokio::io::{AsyncBufRead, AsyncRead};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::io::{ReaderStream, StreamReader};
 
-use super::media;
+use super::accept;
 
 /// What is shorter fits into a packet as it is.
 const BYTES_MIN: u64 = 1024;
@@ -164,7 +164,7 @@ struct Weights {
 
 impl Weights {
     fn read(&mut self, member: &str) {
-        let (name, thousandths) = media::weighted(member);
+        let (name, thousandths) = accept::weighted(member);
         match name.to_ascii_lowercase().as_str() {
             "gzip" | "x-gzip" => self.gzip = Some(thousandths),
             "br" => self.brotli = Some(thousandths),

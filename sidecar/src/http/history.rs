@@ -20,7 +20,7 @@ use super::conditional::{BareNumbers, preconditions};
 use super::document::{self, with_header};
 use super::jobs::{X_STOWAGE_CONTINUE, link};
 use super::problem::Problem;
-use super::{media, target};
+use super::{accept, target};
 use crate::runtimes::{StoredSet, digest_tag};
 
 /// How many histories are read at once: each may take the memory of a whole namespace.
@@ -81,7 +81,7 @@ pub(crate) fn asked(app: &App, uri: &Uri, headers: &HeaderMap) -> Result<Option<
         (Some(at), false) => Asked::At(unquoted(&at)?.to_owned()),
         (None, true) => Asked::Versions(page(uri)?),
     };
-    if media::wants_events(headers) {
+    if accept::wants_events(headers) {
         return Err(invalid("a stream of events has no at= and no history=true"));
     }
     if app.store.history_length() == 0 {

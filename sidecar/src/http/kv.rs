@@ -18,7 +18,7 @@ use super::conditional::{BareNumbers, preconditions};
 use super::history::{self, Asked};
 use super::problem::Problem;
 use super::watch::{Access, Watched};
-use super::{body, document, media, operations, target, watch};
+use super::{accept, body, document, media, operations, target, watch};
 use crate::auth::{Right, Scope};
 use crate::json;
 
@@ -60,7 +60,7 @@ pub(crate) async fn get(
         let access = Access::new(&app, &caller, &headers, Contract::Kv, namespace.as_str());
         (access, Watched::Namespace(key.clone()))
     };
-    if media::wants_events(&headers) {
+    if accept::wants_events(&headers) {
         if member.is_some() {
             return Err(Problem::bad_request(
                 "invalid_query",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::problem::Problem;
@@ -44,55 +44,6 @@ pub(crate) fn require_as_it_is(headers: &HeaderMap) -> Result<(), Problem> {
         ));
     }
     Ok(())
-}
-
-/// How a list is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ListFormat {
-    /// `application/json`: one array.
-    Array,
-    /// `application/x-ndjson`: an entry a line.
-    Lines,
-}
-
-/// The format that the client asks for by `Accept` (RFC 9110 §12.5.1): lines where it names them,
-/// and names nothing that it would rather have.
-pub(crate) fn list_format(headers: &HeaderMap) -> ListFormat {
-    if wants(headers, "application/x-ndjson") { ListFormat::Lines } else { ListFormat::Array }
-}
-
-/// Whether the client asks for a stream of events by `Accept`: names it, and nothing that it would
-/// rather have.
-pub(crate) fn wants_events(headers: &HeaderMap) -> bool {
-    headers.contains_key(ACCEPT) && wants(headers, "text/event-stream")
-}
-
-/// Whether `Accept` names a type, and weighs it no less than JSON.
-fn wants(headers: &HeaderMap, wanted: &str) -> bool {
-    let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
-    let (mut weight_of_wanted, mut weight_of_json) = (0, 0);
-    for range in lines.flat_map(|line| line.split(',')) {
-        let (name, weight) = weighted(range);
-        if name.eq_ignore_ascii_case(wanted) {
-            weight_of_wanted = weight;
-        } else if name.eq_ignore_ascii_case("application/json") {
-            weight_of_json = weight;
-        }
-    }
-    weight_of_wanted > 0 && weight_of_wanted >= weight_of_json
-}
-
-/// A member of `Accept` or its like: what it names, and its weight in thousandths (RFC 9110
-/// §12.4.2). A weight that is no number is no wish.
-pub(super) fn weighted(member: &str) -> (&str, u16) {
-    let mut parts = member.split(';').map(str::trim);
-    let name = parts.next().unwrap_or_default();
-    let weight = parts.find_map(|part| {
-        let (parameter, value) = part.split_once('=')?;
-        parameter.trim().eq_ignore_ascii_case("q").then(|| value.trim())
-    });
-    let weight = weight.map_or(Some(1.0), |weight| weight.parse::<f32>().ok());
-    (name, (weight.unwrap_or(0.0).clamp(0.0, 1.0) * 1000.0) as u16)
 }
 
 fn is_json(value: &HeaderValue) -> bool {
@@ -158,47 +109,6 @@ mod tests {
         assert!(require_json(&headers(CONTENT_ENCODING, "gzip")).is_err());
         assert!(require_json(&headers(CONTENT_ENCODING, "identity")).is_ok());
         assert!(require_json(&headers(CONTENT_RANGE, "bytes 0-1/2")).is_err());
-    }
-
-    #[test]
-    fn lines_are_for_who_asks_for_them() {
-        use ListFormat::{Array, Lines};
-        let table = [
-            ("application/x-ndjson", Lines),
-            ("Application/X-NDJSON; charset=utf-8", Lines),
-            ("application/x-ndjson, application/json", Lines),
-            ("application/json;q=0.5, application/x-ndjson", Lines),
-            ("application/json, application/x-ndjson;q=0.5", Array),
-            ("application/x-ndjson;q=0", Array),
-            ("application/json", Array),
-            ("*/*", Array),
-            ("text/html, */*;q=0.8", Array),
-            ("", Array),
-        ];
-        for (value, expected) in table {
-            assert_eq!(list_format(&headers(ACCEPT, value)), expected, "{value:?}");
-        }
-        assert_eq!(list_format(&HeaderMap::new()), Array);
-    }
-
-    #[test]
-    fn events_are_for_who_asks_for_them() {
-        let table = [
-            ("text/event-stream", true),
-            ("Text/Event-Stream; charset=utf-8", true),
-            ("text/event-stream, application/json", true),
-            ("application/json;q=0.5, text/event-stream;q=0.6", true),
-            ("application/json, text/event-stream;q=0.9", false),
-            ("text/event-stream;q=0", false),
-            ("text/event-stream; q=0.0", false),
-            ("text/*", false),
-            ("*/*", false),
-            ("application/json", false),
-        ];
-        for (value, expected) in table {
-            assert_eq!(wants_events(&headers(ACCEPT, value)), expected, "{value:?}");
-        }
-        assert!(!wants_events(&HeaderMap::new()));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::conditional::{BareNumbers, preconditions};
 use super::history::{self, Asked};
 use super::problem::Problem;
 use super::watch::{Access, Watched};
-use super::{body, document, media, target, watch};
+use super::{accept, body, document, media, target, watch};
 use crate::auth::{Right, Scope};
 use crate::json;
 
@@ -44,7 +44,7 @@ pub(crate) async fn get(
         let access = Access::new(&app, &caller, &headers, Contract::RunStore, &scope_name(&uri));
         (access, Watched::Document(key.clone()))
     };
-    if media::wants_events(&headers) {
+    if accept::wants_events(&headers) {
         return Box::pin(watch::answer(&app, &headers, watched())).await;
     }
     let preconditions = preconditions(&headers, BareNumbers::Refused)?;

@@ -18,7 +18,7 @@ use super::document::{self, X_STOWAGE_REVISION, with_header};
 use super::history::{self, Asked};
 use super::problem::Problem;
 use super::watch::{Access, Watched};
-use super::{body, media, set_body, target, watch};
+use super::{accept, body, media, set_body, target, watch};
 use crate::auth::{Right, Scope};
 use crate::runtimes::{self, FilePath, ReplaceError, StoredSet};
 
@@ -79,7 +79,7 @@ pub(crate) async fn get_set(
         let access = Access::new(&app, &caller, &headers, Contract::Runtimes, repository.as_str());
         (access, Watched::Set(Key::runtime_set(&repository, &branch)))
     };
-    if media::wants_events(&headers) {
+    if accept::wants_events(&headers) {
         return Box::pin(watch::answer(&app, &headers, watched())).await;
     }
     let preconditions = preconditions(&headers, BareNumbers::Refused)?;

@@ -177,6 +177,11 @@ async fn every_row_of_streams() {
             .header("Vary", "Accept, Origin, Accept-Encoding")
             .lacks("Content-Length")
             .lacks("ETag"),
+        row("JSON where a range weighs it more")
+            .given(put("/", "1"))
+            .when(get("/").header("Accept", "*/*, text/event-stream;q=0.1"))
+            .then(200)
+            .body("1"),
         row("JSON where that is wanted more")
             .given(put("/", "1"))
             .when(get("/").header("Accept", "application/json, text/event-stream;q=0.9"))

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use stowage_store::{JobDocument, Key, Result};
 
+use super::super::accept::ListFormat;
 use super::super::app::App;
-use super::super::media::ListFormat;
 use crate::jobs::{self, EventMeta};
 
 /// A list of up to so many bytes is answered with its length and its tag; a longer one streams.

@@ -8,11 +8,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use stowage_config::Contract;
 use stowage_store::{Name, NameKind, Verdict};
 
+use super::super::accept::{self, ListFormat};
 use super::super::app::App;
 use super::super::caller::Caller;
 use super::super::conditional::{BareNumbers, preconditions};
 use super::super::document::{self, with_header};
-use super::super::media::{self, ListFormat};
 use super::super::problem::Problem;
 use super::super::target;
 use super::list_body::{ListBody, Shown};
@@ -115,7 +115,7 @@ async fn answer(
     found: Selection,
     shown: Shown,
 ) -> Result<Response, Problem> {
-    let format = media::list_format(headers);
+    let format = accept::list_format(headers);
     let preconditions = preconditions(headers, BareNumbers::Refused)?;
     app.metrics.documents_skipped(found.skipped);
     let (keys, next) = found.into_keys();
