@@ -11,7 +11,7 @@ use crate::http::accept;
 use crate::http::artifacts::{dates, range};
 use crate::http::coding::Coding;
 use crate::http::digest::Hashing;
-use crate::http::media;
+use crate::http::{media, prefer};
 
 /// Reads any lines as every field that is read: a range that is selected is one of the archive, a wait
 /// has its bound, and a digest that is none of the body's is never taken for it.
@@ -30,9 +30,9 @@ pub fn headers(data: &[u8]) {
         }
     }
     let _ = (media::require_json(&headers), accept::list_format(&headers));
-    let _ = (accept::wants_events(&headers), media::prefers_minimal(&headers));
+    let _ = (accept::wants_events(&headers), prefer::minimal(&headers));
     let _ = Coding::accepted(&headers);
-    if let Some(wait) = media::prefers_to_wait(&headers) {
+    if let Some(wait) = prefer::wait(&headers) {
         assert!(wait <= Duration::from_secs(60), "{wait:?} is too long");
     }
     for length in [0, 1, 1000] {

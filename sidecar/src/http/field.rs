@@ -1,4 +1,6 @@
-//! How the values of header fields are put together (RFC 9110 §5.6).
+//! How the values of header fields are put together (RFC 9110 §5.6): lists, and quoted strings.
+
+use std::borrow::Cow;
 
 /// The parts of a value, which stand apart by a separator; one within a quoted string is none.
 pub(super) fn members(value: &str, separator: char) -> impl Iterator<Item = &str> {
@@ -12,6 +14,22 @@ pub(super) fn members(value: &str, separator: char) -> impl Iterator<Item = &str
         }
         false
     })
+}
+
+/// A token as it is, or what a quoted string says; `None` where the quotes are not in order.
+pub(super) fn word(text: &str) -> Option<Cow<'_, str>> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        return (!text.contains('"')).then_some(Cow::Borrowed(text));
+    };
+    let mut said = String::with_capacity(quoted.len());
+    let mut characters = quoted.chars();
+    loop {
+        match characters.next()? {
+            '"' => return characters.as_str().is_empty().then_some(Cow::Owned(said)),
+            '\\' => said.push(characters.next()?),
+            other => said.push(other),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -32,6 +50,24 @@ mod tests {
         ];
         for (value, expected) in table {
             assert_eq!(members(value, ',').collect::<Vec<_>>(), *expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_quoted_string_says_what_is_in_it() {
+        let table = [
+            ("", Some("")),
+            ("a", Some("a")),
+            ("\"\"", Some("")),
+            ("\"a b\"", Some("a b")),
+            ("\"a\\\"b\\\\\"", Some("a\"b\\")),
+            ("\"a", None),
+            ("\"a\\\"", None),
+            ("\"a\"b", None),
+            ("a\"b\"", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(word(text).as_deref(), expected, "{text:?}");
         }
     }
 }

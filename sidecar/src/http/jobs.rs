@@ -20,7 +20,7 @@ use super::app::App;
 use super::caller::Caller;
 use super::conditional::{BareNumbers, preconditions};
 use super::problem::Problem;
-use super::{body, document, media, target};
+use super::{body, document, media, prefer, target};
 use crate::auth::Right;
 use crate::{jobs, json};
 
@@ -149,11 +149,11 @@ async fn received(caller: &Caller, headers: &HeaderMap, body: Body) -> Result<By
 /// The answer to a write: the document with its tag, or the tag alone where the client prefers
 /// that.
 fn stored(headers: &HeaderMap, status: StatusCode, tag: &EntityTag, text: Bytes) -> Response {
-    if !media::prefers_minimal(headers) {
+    if !prefer::minimal(headers) {
         return document::json(status, tag, text);
     }
     let mut response = document::empty(status, tag);
-    response.headers_mut().insert(media::PREFERENCE_APPLIED, media::RETURN_MINIMAL);
+    response.headers_mut().insert(prefer::PREFERENCE_APPLIED, prefer::RETURN_MINIMAL);
     response
 }
 

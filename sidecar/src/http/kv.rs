@@ -18,7 +18,7 @@ use super::conditional::{BareNumbers, preconditions};
 use super::history::{self, Asked};
 use super::problem::Problem;
 use super::watch::{Access, Watched};
-use super::{accept, body, document, media, operations, target, watch};
+use super::{accept, body, document, media, operations, prefer, target, watch};
 use crate::auth::{Right, Scope};
 use crate::json;
 
@@ -165,9 +165,9 @@ async fn apply(
 fn changed(status: StatusCode, patched: &Patched, headers: &HeaderMap) -> Response {
     let namespace = &patched.namespace;
     let tag = namespace.tag();
-    if media::prefers_minimal(headers) {
+    if prefer::minimal(headers) {
         let mut response = document::empty(status, &tag);
-        response.headers_mut().insert(media::PREFERENCE_APPLIED, media::RETURN_MINIMAL);
+        response.headers_mut().insert(prefer::PREFERENCE_APPLIED, prefer::RETURN_MINIMAL);
         return response;
     }
     let snapshot = namespace.snapshot();

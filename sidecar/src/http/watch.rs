@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::app::App;
-use super::media;
+use super::prefer;
 use super::problem::Problem;
 use crate::settings::Settings;
 pub(crate) use access::Access;
@@ -64,7 +64,7 @@ pub(crate) async fn held<R: Future<Output = Result<Response, Problem>>>(
     if answer.status() != StatusCode::NOT_MODIFIED {
         return Ok(answer);
     }
-    let Some(wait) = media::prefers_to_wait(headers) else { return Ok(answer) };
+    let Some(wait) = prefer::wait(headers) else { return Ok(answer) };
     // Apart, so that a request which does not wait carries no room for it.
     Box::pin(async {
         let (access, subject) = begins();
@@ -141,7 +141,7 @@ impl Hold {
     /// Says that the preference was kept to (RFC 7240 §3), in the seconds that were granted.
     fn applied(&self, mut answer: Response) -> Response {
         if let Ok(value) = HeaderValue::from_str(&format!("wait={}", self.wait.as_secs())) {
-            answer.headers_mut().append(media::PREFERENCE_APPLIED, value);
+            answer.headers_mut().append(prefer::PREFERENCE_APPLIED, value);
         }
         answer
     }

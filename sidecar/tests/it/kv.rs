@@ -238,6 +238,15 @@ async fn every_row_of_patch() {
                 .when(patch(path, "0", format!("[{}]", [r#"{"op":"clear"}"#; 1001].join(","))))
                 .then(400)
                 .holds("1000"),
+            row("Prefer: the first of two counts")
+                .when(first().header("Prefer", "return=representation, return=minimal"))
+                .then(201)
+                .lacks("Preference-Applied")
+                .holds("snapshot"),
+            row("Prefer: what a quoted string says is no preference")
+                .when(first().header("Prefer", "foo=\"a, return=minimal\""))
+                .then(201)
+                .lacks("Preference-Applied"),
             row("Prefer: return=minimal: no body")
                 .when(first().header("Prefer", "return=minimal"))
                 .then(201)
