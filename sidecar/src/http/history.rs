@@ -245,7 +245,7 @@ pub(crate) async fn namespace_versions(
     };
     let behind = versions.into_iter().filter(is_behind);
     let entries = behind.map(|version| (entry(&version), version.tag.opaque().to_string()));
-    answer((uri, headers), page, entries.collect())
+    answer((uri, headers), BareNumbers::Accepted, page, entries.collect())
 }
 
 /// The list of a document's versions, the last first.
@@ -266,7 +266,7 @@ pub(crate) async fn document_versions(
     }
     let entries = behind(versions, page);
     let entries = entries.map(|version| (entry(&version), version.tag.opaque().to_string()));
-    answer(request, page, entries.collect())
+    answer(request, BareNumbers::Refused, page, entries.collect())
 }
 
 /// The list of a set's versions, the last first: one for each commit.
@@ -299,7 +299,7 @@ pub(crate) async fn set_versions(
         entry.revision = Some(head.revision);
         entries.push((entry, version.tag.opaque().to_string()));
     }
-    answer(request, page, entries)
+    answer(request, BareNumbers::Refused, page, entries)
 }
 
 /// Those behind the page before. What has left the list since was the end of it.
@@ -330,6 +330,7 @@ fn time(time: Timestamp) -> String {
 /// Answers with a page of entries, each with what the page behind it goes on from.
 fn answer(
     (uri, headers): (&Uri, &HeaderMap),
+    numbers: BareNumbers,
     page: &Page,
     mut entries: Vec<(VersionEntry, String)>,
 ) -> Result<Response, Problem> {
@@ -339,7 +340,7 @@ fn answer(
     let next = entries.last().filter(|_| has_more).map(|(_, token)| Cow::from(token.clone()));
     let shown: Vec<VersionEntry> = entries.into_iter().map(|(entry, _)| entry).collect();
     let text = Bytes::from(serde_json::to_vec(&shown).map_err(|_| Problem::internal())?);
-    let preconditions = preconditions(headers, BareNumbers::Refused)?;
+    let preconditions = preconditions(headers, numbers)?;
     let response = document::conditional(&preconditions, &digest_tag(&text), || text.clone())?;
     let Some(next) = next else { return Ok(response) };
     let response = with_header(response, LINK, &link(uri, &next));

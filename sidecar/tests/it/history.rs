@@ -158,6 +158,11 @@ async fn a_list_tells_versions_times_and_who() {
     assert!(!all.text().contains(ADMIN));
     let unchanged = by(get(&format!("{CART}&history=true"))).header("If-None-Match", &all.etag());
     assert_eq!(server.send(&unchanged).await.status, 304);
+    // As everywhere in the KV contract; the list's own tag is none.
+    let bare = by(get(&format!("{CART}&history=true"))).header("If-None-Match", "5");
+    assert_eq!(server.send(&bare).await.status, 200, "a bare number is a tag, and another one");
+    let bare = by(get("/run-stores/d?history=true")).header("If-None-Match", "5");
+    assert_eq!(server.send(&bare).await.status, 400, "nowhere else");
 
     let documents = list("/run-stores/d?history=true").await;
     let expected: Vec<_> = tags.iter().rev().take(3).map(|tag| text(tag).to_owned()).collect();
