@@ -37,7 +37,7 @@ pub(crate) async fn get(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (namespace, key) = authorized(&caller, &uri, &headers, Right::Read)?;
-    let member = target::query(&uri, "key")?;
+    let member = target::query_of(&uri, "key", || target::not_utf8("invalid_key", "key"))?;
     let member = member.as_deref().map(MemberKey::new).transpose();
     let member = member.map_err(|e| Problem::bad_request("invalid_key", e.to_string()))?;
     match history::asked(&app, &uri, &headers)? {
@@ -111,8 +111,11 @@ pub(crate) async fn patch(
     refuse_key(&uri)?;
     let preconditions = required_preconditions(&headers)?;
     require_app_id(&headers)?;
-    media::require_json(&headers).map_err(|problem| {
-        problem.with_header(ACCEPT_PATCH, HeaderValue::from_static("application/json"))
+    media::require_json(&headers).map_err(|problem| match problem.status() {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            problem.with_header(ACCEPT_PATCH, HeaderValue::from_static("application/json"))
+        }
+        _ => problem,
     })?;
     let text = body::read(body, &headers, &caller.settings.limits.max_json_bytes).await?;
     let operations = operations::parse(&json::compact(&text)?, WallClock::System.now())
@@ -185,7 +188,8 @@ fn authorized(
     headers: &HeaderMap,
     right: Right,
 ) -> Result<(Name, NamespaceKey), Problem> {
-    let namespace = target::query(uri, "ns")?.ok_or_else(|| {
+    let bad_escape = || target::bad_escape(&NameKind::Namespace.to_string());
+    let namespace = target::query_of(uri, "ns", bad_escape)?.ok_or_else(|| {
         Problem::bad_request("missing_namespace", "say which namespace: ?ns=<namespace>")
     })?;
     let namespace = Name::parse(NameKind::Namespace, &namespace)

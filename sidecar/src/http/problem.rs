@@ -26,7 +26,7 @@ struct Parts {
     status: StatusCode,
     /// A short string that programs can tell apart.
     error: &'static str,
-    /// A sentence for a person; empty where there is nothing safe to say.
+    /// A sentence for a person.
     detail: String,
     headers: HeaderMap,
     /// Members beyond those of RFC 9457.
@@ -132,10 +132,9 @@ impl Problem {
         .with_header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
     }
 
-    /// 428; never stored by a cache (RFC 6585 §3).
+    /// 428.
     pub(crate) fn precondition_required(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::PRECONDITION_REQUIRED, "precondition_required", detail)
-            .with_header(CACHE_CONTROL, HeaderValue::from_static("no-store"))
     }
 
     /// 429 (RFC 6585 §4): nothing was applied.
@@ -190,7 +189,12 @@ impl Problem {
 
     /// 500 without a word about why: the log has it.
     pub(crate) fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "this is a fault of the server, and whether a write was applied is unknown; its log has why, \
+             under the id that X-Request-Id says",
+        )
     }
 
     /// Adds a header.
@@ -214,7 +218,6 @@ impl Problem {
     }
 
     /// The status.
-    #[cfg(test)]
     pub(crate) fn status(&self) -> StatusCode {
         self.0.status
     }
@@ -238,7 +241,6 @@ struct Document<'a> {
     kind: &'a str,
     title: &'a str,
     status: u16,
-    #[serde(skip_serializing_if = "str::is_empty")]
     detail: &'a str,
     error: &'a str,
     #[serde(flatten)]
@@ -261,9 +263,11 @@ impl IntoResponse for Problem {
             Response::new(Body::from(serde_json::to_vec(&document).unwrap_or_default()));
         *response.status_mut() = status;
         *response.headers_mut() = headers;
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        // A cache may keep a 404, 405, 410 or 414 by itself (RFC 9111 §4.2.2), and 428 and 429 must not be kept (RFC
+        // 6585): what is written next is to be visible.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
 }

@@ -199,6 +199,11 @@ impl Resource {
         matches!(self, Self::Health | Self::Description)
     }
 
+    /// Whether it can be read as a stream of events, too.
+    fn is_watched(self) -> bool {
+        matches!(self, Self::Document | Self::Namespace | Self::Set)
+    }
+
     fn takes(self, method: &Method) -> bool {
         self.methods().split(", ").any(|known| known == method.as_str())
     }
@@ -213,6 +218,8 @@ pub(crate) async fn dispatch(
     body: Body,
 ) -> Response {
     let is_head = parts.method == Method::HEAD;
+    let is_read = is_head || parts.method == Method::GET;
+    let is_watched = is_read && route.is_some_and(|route| route.resource.is_watched());
     let is_namespace = route.is_some_and(|route| route.resource == Resource::Namespace)
         && parts.method != Method::OPTIONS;
     let handled = AssertUnwindSafe(handle(app, route, caller, parts, body)).catch_unwind().await;
@@ -221,6 +228,10 @@ pub(crate) async fn dispatch(
         Ok(Err(problem)) => problem.into_response(),
         Err(panic) => panicked(panic.as_ref()),
     };
+    if is_watched {
+        // A stream of events would have been another answer.
+        response.headers_mut().append(VARY, HeaderValue::from_static("Accept"));
+    }
     if is_namespace {
         // Whose namespace it is, and so what stands there, is said by these; and the versions of two are alike.
         response
@@ -243,6 +254,10 @@ async fn handle(
     {
         let name = contract.as_str();
         return Err(Problem::not_found(format!("this store does not serve the contract {name}")));
+    }
+    // Not even that there is such a path is told.
+    if resource == Resource::StorageInfo && caller.settings.debug_path.is_none() {
+        return Err(Problem::no_such_path());
     }
     let Parts { method, uri, headers, .. } = parts;
     let allowed = || HeaderValue::from_static(resource.methods());

@@ -33,6 +33,18 @@ pub(crate) fn name(kind: NameKind, raw: &str) -> Result<Name, Problem> {
 /// # Errors
 /// 400 where it stands there twice or does not decode.
 pub(crate) fn query(uri: &Uri, parameter: &str) -> Result<Option<String>, Problem> {
+    query_of(uri, parameter, || not_utf8("invalid_query", parameter))
+}
+
+/// The same, of what is named by more than its parameter.
+///
+/// # Errors
+/// As [`query`]; `bad_escape` where it does not decode.
+pub(crate) fn query_of(
+    uri: &Uri,
+    parameter: &str,
+    bad_escape: impl FnOnce() -> Problem,
+) -> Result<Option<String>, Problem> {
     let mut found = None;
     for pair in uri.query().unwrap_or_default().split('&') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -45,9 +57,9 @@ pub(crate) fn query(uri: &Uri, parameter: &str) -> Result<Option<String>, Proble
                 format!("the query parameter {parameter} stands there more than once"),
             ));
         }
-        found = Some(decode(value).ok_or_else(|| bad_escape(parameter))?.into_owned());
+        found = Some(decode(value).map(Cow::into_owned));
     }
-    Ok(found)
+    found.map(|value| value.ok_or_else(bad_escape)).transpose()
 }
 
 /// The value of a query parameter that is a whole number.
@@ -81,10 +93,15 @@ pub(crate) fn bad_continue() -> Problem {
     Problem::bad_request("invalid_query", detail)
 }
 
-/// 400 for a value that cannot be decoded.
+/// 400 for a name that cannot be decoded.
 pub(crate) fn bad_escape(what: &str) -> Problem {
+    not_utf8("invalid_name", what)
+}
+
+/// 400 for a value that cannot be decoded.
+pub(crate) fn not_utf8(error: &'static str, what: &str) -> Problem {
     Problem::bad_request(
-        "invalid_name",
+        error,
         format!("the {what} is not percent-encoded UTF-8: two hexadecimal digits follow each %"),
     )
 }

@@ -10,10 +10,12 @@ pub(super) const WRONG: &str = "ttl must be a whole number of seconds from 1 on,
 
 /// Reads the compact JSON text of one; `None` where it is none.
 pub(super) fn parse(json: &str) -> Option<Duration> {
+    let text: String;
     let (number, unit) = match json.strip_prefix('"') {
         None => (json, 1),
-        Some(text) => {
-            let text = text.strip_suffix('"')?;
+        Some(_) => {
+            // Escapes are spelling, as in every string of JSON.
+            text = serde_json::from_str(json).ok()?;
             let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
             let seconds = match unit {
                 "s" => 1,
@@ -42,6 +44,10 @@ mod tests {
             ("\"15m\"", Some(900)),
             ("\"24h\"", Some(86_400)),
             ("\"87600h\"", Some(315_360_000)),
+            (r#""\u0033s""#, Some(3)),
+            (r#""30\u0073""#, Some(30)),
+            (r#""3\u0000s""#, None),
+            (r#""\ud83ds""#, None),
             ("315360000", Some(315_360_000)),
             ("315360001", None),
             ("\"87601h\"", None),

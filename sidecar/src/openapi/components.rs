@@ -79,7 +79,7 @@ fn shared() -> Value {
         "Problem": {
             "type": "object",
             "description": "RFC 9457. Further members say more, such as limit, etag or pointer.",
-            "required": ["type", "title", "status", "error"],
+            "required": ["type", "title", "status", "detail", "error"],
             "properties": {
                 "type": {"type": "string"},
                 "title": {"type": "string"},
@@ -132,6 +132,7 @@ fn headers() -> Value {
         "XRequestId": always("The request's id: taken or made, and logged"),
         "XStorageBackend": always("Where the data stands: local, s3, r2, gcs or azure"),
         "CacheControl": always("no-cache, no-transform"),
+        "NoStore": always("no-store"),
         "Location": always("Where the event can be read"),
         "Link": header("RFC 8288: rel=\"next\" is the next page"),
         "LastModified": header("When the archive was published, to the second"),
@@ -144,7 +145,8 @@ fn headers() -> Value {
 }
 
 fn responses() -> Value {
-    let problem = |description: &str, headers: Value| {
+    let problem = |description: &str, mut headers: Value| {
+        headers["Cache-Control"] = header_ref("NoStore");
         let content = json!({"application/problem+json": {"schema": schema_ref("Problem")}});
         with_headers(json!({"description": description, "content": content}), headers)
     };

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::failing::Failing;
 use super::harness::{ADMIN, Server, Setup, eventually};
 use super::open_metrics::Exposition;
-use super::raw::{get, head, patch, put};
+use super::raw::{Request, get, head, patch, put};
 use super::rows::{row, run};
 
 #[tokio::test]
@@ -150,7 +150,20 @@ async fn storage_info_answers_only_for_debugging() {
             .config("debug: true")
     };
     let off = row("not there unless it is enabled").when(admin()).then(404);
-    run(|| Setup::default().in_memory().token("admin", ADMIN), [off]).await;
+    let options = row("nor does it take a method")
+        .when(Request::new("OPTIONS", info))
+        .then(404)
+        .lacks("Allow");
+    let preflight = row("nor a preflight")
+        .when(
+            Request::new("OPTIONS", info)
+                .header("Origin", "https://a.example")
+                .header("Access-Control-Request-Method", "GET"),
+        )
+        .then(404);
+    let other = row("nor any other").when(put(info, "{}")).then(404);
+    run(|| Setup::default().in_memory().token("admin", ADMIN), [off, options, preflight, other])
+        .await;
     let rows = [
         row("backend and path")
             .when(admin())

@@ -194,13 +194,13 @@ async fn a_namespace_of_a_user_is_theirs_alone() {
             .given(written())
             .when(own(get(CART), &ann))
             .then(200)
-            .header("Vary", "Authorization, X-Thesara-Scope, Origin, Accept-Encoding")
+            .header("Vary", "Accept, Authorization, X-Thesara-Scope, Origin, Accept-Encoding")
             .body(whole),
         row("a cache tells users apart by 304 as well")
             .given(written())
             .when(own(get(CART), &ann).header("If-None-Match", "\"1\""))
             .then(304)
-            .header("Vary", "Authorization, X-Thesara-Scope, Origin, Accept-Encoding"),
+            .header("Vary", "Accept, Authorization, X-Thesara-Scope, Origin, Accept-Encoding"),
         row("by key too").given(written()).when(own(get(&format!("{CART}&key=a")), &ann)).body("1"),
         row("another user has nothing")
             .given(written())

@@ -22,7 +22,23 @@ async fn every_row_of_get() {
                 .header("ETag", "\"0\"")
                 .header("Content-Type", "application/json")
                 .header("Cache-Control", "no-cache, no-transform")
+                .header("Vary", "Accept, Authorization, X-Thesara-Scope, Origin, Accept-Encoding")
                 .body("{}"),
+            row("ns that is no percent-encoded UTF-8: 400, and its kind")
+                .when(get("/storage?ns=%FF"))
+                .then(400)
+                .holds("invalid_name")
+                .holds("the namespace is not"),
+            row("key that is no percent-encoded UTF-8: 400, as every bad key")
+                .when(get(&keyed(path, "%FF")))
+                .then(400)
+                .holds("invalid_key")
+                .holds("the key is not"),
+            row("any other parameter: 400")
+                .when(get(&format!("{path}&at=%FF")))
+                .then(400)
+                .holds("invalid_query")
+                .holds("the at is not"),
             row("GET: 200, the object of all keys, ETag \"<n>\"")
                 .given(first())
                 .when(get(path))
@@ -142,6 +158,11 @@ async fn every_row_of_patch() {
             row("the headers come before the body")
                 .when(Request::new("PATCH", path).body("not json"))
                 .then(428),
+            row("a part of a body: 400, which is about no type")
+                .when(first().header("Content-Range", "bytes 0-1/2"))
+                .then(400)
+                .holds("Content-Range")
+                .lacks("Accept-Patch"),
             row("415 with Accept-Patch")
                 .when(
                     Request::new("PATCH", path)

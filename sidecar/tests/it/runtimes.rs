@@ -50,6 +50,7 @@ async fn every_row_of_the_contract() {
             .then(200)
             .header("ETag", "{etag}")
             .header("X-Stowage-Revision", "c1")
+            .header("Vary", "Accept, Origin, Accept-Encoding")
             .holds(r#"[{"repo_id":"etl","branch":"main","filepath":"a.json","config":[1],"created_at":"2"#)
             .holds(r#""filepath":"b/x.yaml","config":{"z":1.0,"a":2},"created_at":"2"#),
         row("GET set: 304")

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
-use http::header::{CONTENT_TYPE, VARY};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use stowage_store::{
     Changed, Changes, EntityTag, Key, MemberKey, Namespace, Object, StoreError, What,
@@ -104,7 +104,6 @@ pub(crate) async fn answer(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
-    headers.append(VARY, HeaderValue::from_static("Accept"));
     Ok(response)
 }
 
