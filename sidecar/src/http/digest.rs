@@ -85,6 +85,24 @@ impl Digests {
         ))
     }
 
+    /// Refuses where a digest is expected by which nothing was hashed.
+    fn require_all(&self, expected: &Self) -> Result<(), Problem> {
+        let which = if expected.sha512.is_some() && self.sha512.is_none() {
+            "Content-Digest with sha-512"
+        } else if expected.md5.is_some() && self.md5.is_none() {
+            "Content-MD5"
+        } else {
+            return Ok(());
+        };
+        Err(Problem::bad_request(
+            "invalid_header",
+            format!(
+                "{which} came behind the body and was not announced, so it could not be checked, and nothing \
+                 was stored: name the field in Trailer, or send sha-256"
+            ),
+        ))
+    }
+
     /// A dictionary of byte sequences (RFC 9651 §3.2); of one key's values the last counts.
     fn read_content_digest(&mut self, value: &[u8]) -> Option<()> {
         for member in value.split(|b| *b == b',') {
@@ -125,8 +143,6 @@ fn decode<const N: usize>(base64: &[u8]) -> Option<[u8; N]> {
 /// else the client wants compared.
 pub(crate) struct Hashing {
     expected: Digests,
-    /// Whether a digest may come behind the body.
-    is_announced: bool,
     sha256: Sha256,
     sha512: Option<Sha512>,
     md5: Option<Md5>,
@@ -142,7 +158,7 @@ impl Hashing {
         let is_announced = announces(headers);
         let sha512 = (is_announced || expected.sha512.is_some()).then(Sha512::new);
         let md5 = (is_announced || expected.md5.is_some()).then(Md5::new);
-        Ok(Self { expected, is_announced, sha256: Sha256::new(), sha512, md5 })
+        Ok(Self { expected, sha256: Sha256::new(), sha512, md5 })
     }
 
     /// As [`Self::of`], where a digest is sent or announced; `None` where there is nothing to hash
@@ -151,8 +167,7 @@ impl Hashing {
     /// # Errors
     /// As there.
     pub(crate) fn wanted(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
-        let is_sent = headers.contains_key(CONTENT_DIGEST) || headers.contains_key(CONTENT_MD5);
-        (is_sent || announces(headers)).then(|| Self::of(headers)).transpose()
+        (is_sent(headers) || announces(headers)).then(|| Self::of(headers)).transpose()
     }
 
     /// Takes the next bytes.
@@ -166,10 +181,12 @@ impl Hashing {
         }
     }
 
-    /// The SHA-256. Trailers that were not announced are ignored.
+    /// The SHA-256. A digest in the trailers counts also where it was not announced, which nobody has to (RFC 9110
+    /// §6.6.2).
     ///
     /// # Errors
-    /// 400 where a digest is not the one that the client sent.
+    /// 400 where a digest is not the one that the client sent, or cannot be compared because the body was not hashed
+    /// by it.
     pub(crate) fn verify(self, trailers: &HeaderMap) -> Result<[u8; 32], Problem> {
         let sha256: [u8; 32] = self.sha256.finalize().into();
         let found = Digests {
@@ -178,11 +195,16 @@ impl Hashing {
             md5: self.md5.map(|hash| hash.finalize().into()),
         };
         found.compare(&self.expected)?;
-        if self.is_announced {
-            found.compare(&Digests::of(trailers)?)?;
-        }
+        let behind = Digests::of(trailers)?;
+        found.require_all(&behind)?;
+        found.compare(&behind)?;
         Ok(sha256)
     }
+}
+
+/// Whether there is a field that holds a digest.
+pub(crate) fn is_sent(fields: &HeaderMap) -> bool {
+    fields.contains_key(CONTENT_DIGEST) || fields.contains_key(CONTENT_MD5)
 }
 
 /// Whether `Trailer` names a field that holds a digest.
@@ -275,7 +297,38 @@ mod tests {
             assert!(!verified(trailer, &["nonsense"], BODY), "{trailer}");
             assert!(verified(trailer, &[], BODY), "{trailer}, and none came");
         }
-        assert!(verified("x", &[SHA256], b"other"), "one that was not announced is no field");
+    }
+
+    #[test]
+    fn a_digest_behind_the_body_that_was_not_announced_is_compared_or_refused() {
+        let sha1 = "sha=:AAAA:";
+        let both = format!("{SHA256}, {SHA512}");
+        // Content-Digest and Content-MD5 behind a body, and whether it is taken.
+        type Row<'a> = (&'a [&'a str], &'a [&'a str], &'a [u8], bool);
+        let table: &[Row<'_>] = &[
+            (&[], &[], BODY, true),
+            (&[SHA256], &[], BODY, true),
+            (&[SHA256], &[], b"other", false),
+            (&[sha1], &[], b"other", true),
+            // Nobody has hashed the body by these while it came.
+            (&[SHA512], &[], BODY, false),
+            (&[&both], &[], BODY, false),
+            (&[], &[MD5], BODY, false),
+            (&["nonsense"], &[], BODY, false),
+        ];
+        for (digests, md5, body, expected) in table {
+            let mut hashing = Hashing::of(&HeaderMap::new()).expect("a head");
+            hashing.update(body);
+            let verified = hashing.verify(&headers(digests, md5));
+            assert_eq!(verified.is_ok(), *expected, "{digests:?} {md5:?}: {verified:?}");
+            if let Err(problem) = verified {
+                assert_eq!(problem.status(), 400, "{digests:?} {md5:?}");
+            }
+        }
+        // What was hashed for the head can be compared with the tail, too.
+        let mut hashing = Hashing::of(&headers(&[SHA512], &[])).expect("a head");
+        hashing.update(BODY);
+        assert!(hashing.verify(&headers(&[SHA512], &[])).is_ok());
     }
 
     #[test]

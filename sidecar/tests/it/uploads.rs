@@ -428,6 +428,37 @@ async fn a_digest_may_stand_behind_a_chunked_body() {
     assert_eq!(right.status, 201, "{}", right.text());
 }
 
+/// `Trailer` is a SHOULD (RFC 9110 §6.6.2), and over h2c few send it.
+#[tokio::test]
+async fn a_digest_behind_the_body_counts_although_nobody_announced_it() {
+    const SHA256: &str = "sha-256=:x3Xnt1ft5jDNCqERO9ECZhqziCnKUqZCKreChi8mhkY=:";
+    const OTHER: &str = "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:";
+    const SHA512: &str = "sha-512=:ErAyJqbYvpxujNXlXcbHkgyqo53xSquS1ePqk0DRyKTT0LjkMU8fbvExukvxzrkYarh8gBrw1clbG++4ztriuQ==:";
+    let server = Server::start().await;
+    // An archive is not kept to be hashed again, so by what it was not hashed it cannot be checked.
+    let table = [
+        (PATH, OTHER, 400, "digest_mismatch"),
+        (PATH, SHA512, 400, "invalid_header"),
+        (PATH, "nonsense", 400, "invalid_header"),
+        (PATH, SHA256, 201, "success"),
+        ("/run-stores/d", OTHER, 400, "digest_mismatch"),
+        ("/run-stores/d", &SHA512.replace("ErAy", "AAAA"), 400, "digest_mismatch"),
+        ("/run-stores/d", SHA512, 200, "1234567890"),
+        ("/run-stores/d", SHA256, 200, "1234567890"),
+    ];
+    for (path, digest, status, part) in table {
+        let head = format!("PUT {path} HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let body = format!("a\r\n1234567890\r\n0\r\nContent-Digest: {digest}\r\n\r\n");
+        let mut connection = Connection::open(server.address).await;
+        connection.send((head + &body).as_bytes()).await;
+        let answer = connection.answer(false).await.expect("an answer");
+        assert_eq!(answer.status, status, "{path} {digest}: {}", answer.text());
+        assert!(answer.text().contains(part), "{path} {digest}: {}", answer.text());
+        let stands = server.send(&get(path)).await.status;
+        assert_eq!(stands, if status == 400 { 404 } else { 200 }, "after {path} {digest}");
+    }
+}
+
 #[tokio::test]
 async fn only_so_many_uploads_go_on_at_once_and_the_next_waits_for_its_turn() {
     let server = Server::start().await;
