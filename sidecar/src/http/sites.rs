@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use stowage_config::Contract;
-use stowage_store::{Name, NameKind};
+use stowage_store::{Name, NameKind, Verdict};
 
 use super::app::App;
 use super::caller::Caller;
@@ -52,10 +52,15 @@ pub(crate) async fn post_log(
     body: Body,
 ) -> Result<Response, Problem> {
     let site = authorized(&caller, &uri, Right::Write)?;
+    let preconditions = preconditions(&headers, BareNumbers::Refused)?;
     media::require_json(&headers)?;
     let limit = &caller.settings.limits.max_json_bytes;
     let text = json::compact(&body::read(body, &headers, limit).await?)?;
     let (build, entry) = parse(&site, &text)?;
+    // Entries can be added here, and nothing be read: there is no representation that a tag could name.
+    if preconditions.evaluate(None) != Verdict::Holds {
+        return Err(Problem::precondition_failed(None));
+    }
     builds::append(app.store.as_ref(), &site, &build, &entry, limit.bytes()).await?;
     let (site_id, build_id) = (site.as_str(), build.as_str());
     let logged = Logged { status: "success", site_id, build_id, timestamp: entry.timestamp };

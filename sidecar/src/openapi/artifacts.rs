@@ -71,6 +71,7 @@ fn bytes(description: &str, headers: Value) -> Value {
 fn log() -> Operation {
     Operation::new("logBuild", Artifacts, "Log what became of a build")
         .json_body("NewLogEntry", true)
+        .conditional_write()
         .json(201, "It is in the build's log, with the server's time", "Logged")
 }
 

@@ -51,6 +51,24 @@ async fn every_row_of_logging() {
         row("without a type")
             .when(Request::new("POST", "/sites/blog/logs").body(r#"{"build_id":"b","action":"a","status":"s"}"#))
             .then(201),
+        row("a condition that is malformed: 400")
+            .when(entry("b", "a").header("If-Match", "junk"))
+            .then(400)
+            .holds("If-Match"),
+        row("If-Match: no representation stands here, so it is 412, without an ETag")
+            .given(entry("b", "a"))
+            .when(entry("b", "a").header("If-Match", "\"x\""))
+            .then(412)
+            .lacks("ETag"),
+        row("If-Match: *, likewise").when(entry("b", "a").header("If-Match", "*")).then(412),
+        row("If-None-Match holds")
+            .given(entry("b", "a"))
+            .when(entry("b", "a").header("If-None-Match", "*"))
+            .then(201),
+        row("400 comes before the condition")
+            .when(log("{}").header("If-Match", "*"))
+            .then(400)
+            .holds("invalid_log"),
         row("no build_id: 400").when(log(r#"{"action":"a","status":"s"}"#)).then(400).holds("build_id"),
         row("no action: 400").when(log(r#"{"build_id":"b","status":"s"}"#)).then(400).holds("action"),
         row("no status: 400").when(log(r#"{"build_id":"b","action":"a"}"#)).then(400).holds("status"),
