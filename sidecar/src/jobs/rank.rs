@@ -1,8 +1,11 @@
 //! The order of a list, and where a page of it ends.
 //!
-//! A position is what an entry is sorted by and the path of its file, which decides between equals.
+//! A position is what an entry is sorted by and the path of its file, which decides between equals: name by name, for a
+//! name that begins another one comes before it, whatever follows it in the path.
 //! It is also what `continue` carries, so it holds across restarts, and what is written or removed
 //! meanwhile moves nothing else.
+
+use std::cmp::Ordering;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -49,7 +52,7 @@ impl Rank {
 }
 
 /// The place of an entry in a list.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Position {
     rank: Rank,
     path: Box<str>,
@@ -69,8 +72,9 @@ impl Position {
         Self { rank, path: path.into() }
     }
 
-    pub(super) fn key(&self) -> (Rank, &str) {
-        (self.rank, &self.path)
+    /// Whether an entry comes behind it.
+    pub(super) fn is_before(&self, rank: Rank, path: &str) -> bool {
+        compare((self.rank, &self.path), (rank, path)).is_lt()
     }
 
     /// The text of `continue`: letters, digits, `-` and `_`.
@@ -87,6 +91,11 @@ impl Position {
         let path = std::str::from_utf8(path).ok()?;
         (*of == list.byte()).then(|| Self::new(Rank(u64::from_be_bytes(*rank)), path))
     }
+}
+
+/// The order of two entries.
+pub(super) fn compare(one: (Rank, &str), other: (Rank, &str)) -> Ordering {
+    one.0.cmp(&other.0).then_with(|| one.1.split('/').cmp(other.1.split('/')))
 }
 
 impl List {

@@ -4,16 +4,36 @@
 //! its place and its key, and with a limit no more of those than the page has. What the documents
 //! hold is read again as the answer is taken.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use stowage_store::{Folder, JobDocument, Key, Prefix, Result, Segment, Store};
 
 use super::event::EventMeta;
 use super::members::{self, Member};
-use super::rank::{List, Page, Position, Rank};
+use super::rank::{List, Page, Position, Rank, compare};
 
 /// How many names one step of a listing takes.
 const LIST_STEP: usize = 1_000;
+
+/// An entry, in its place.
+#[derive(Debug, PartialEq, Eq)]
+struct Entry {
+    rank: Rank,
+    key: Key,
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> Ordering {
+        compare((self.rank, self.key.as_str()), (other.rank, other.key.as_str()))
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 /// Entries in the order of their list.
 #[derive(Debug)]
@@ -21,7 +41,7 @@ pub(crate) struct Selection {
     list: List,
     page: Page,
     /// One more than the page has, where there are more.
-    entries: BTreeSet<(Rank, Key)>,
+    entries: BTreeSet<Entry>,
     /// How many documents were left out because they do not parse, or cannot be read.
     pub(crate) skipped: u64,
 }
@@ -32,11 +52,11 @@ impl Selection {
     }
 
     fn add(&mut self, rank: Rank, key: Key) {
-        let after = self.page.after.as_ref().map(Position::key);
-        if after.is_some_and(|after| (rank, key.as_str()) <= after) {
+        let after = self.page.after.as_ref();
+        if after.is_some_and(|after| !after.is_before(rank, key.as_str())) {
             return;
         }
-        self.entries.insert((rank, key));
+        self.entries.insert(Entry { rank, key });
         if self.page.limit.is_some_and(|limit| self.entries.len() > limit.saturating_add(1)) {
             self.entries.pop_last();
         }
@@ -88,12 +108,12 @@ impl Selection {
     pub(crate) fn into_keys(self) -> (Vec<Key>, Option<String>) {
         let limit = self.page.limit.unwrap_or(usize::MAX);
         let has_more = self.entries.len() > limit;
-        let page: Vec<(Rank, Key)> = self.entries.into_iter().take(limit).collect();
+        let page: Vec<Entry> = self.entries.into_iter().take(limit).collect();
         let next = page
             .last()
             .filter(|_| has_more)
-            .map(|(rank, key)| Position::new(*rank, key.as_str()).token(self.list));
-        (page.into_iter().map(|(_, key)| key).collect(), next)
+            .map(|Entry { rank, key }| Position::new(*rank, key.as_str()).token(self.list));
+        (page.into_iter().map(|entry| entry.key).collect(), next)
     }
 }
 

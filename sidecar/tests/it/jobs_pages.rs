@@ -76,6 +76,88 @@ async fn pages_together_are_the_list() {
     assert_eq!(server.send(&get(&format!("/runs?continue={token}"))).await.status, 400);
 }
 
+/// Names of which one begins with the other: `/` is above `+`, `-` and `.` in the bytes of a path.
+const ALIKE: [&str; 4] = ["a", "a+b", "a-b", "a.b"];
+
+#[tokio::test]
+async fn equals_are_in_the_order_of_their_names() {
+    let server = Server::start().await;
+    let mut expected = Vec::new();
+    for job in ALIKE {
+        let body = format!(r#"{{"id":"{job}","startedAt":1}}"#);
+        assert_eq!(server.send(&put(&format!("/jobs/{job}"), body)).await.status, 201);
+        for run in ALIKE {
+            let body = format!(
+                r#"{{"jobId":"{job}","runId":"{run}","updatedAt":1,"name":"{job} {run}"}}"#
+            );
+            let target = format!("/jobs/{job}/runs/{run}");
+            assert_eq!(server.send(&put(&target, body)).await.status, 201, "{target}");
+            expected.push(Value::from(format!("{job} {run}")));
+        }
+    }
+    for limit in [1, 3, 100] {
+        let query = format!("limit={limit}");
+        let jobs = pages(&server, "/jobs", &query, "id", async |_| {}).await.concat();
+        assert_eq!(jobs, ALIKE, "in pages of {limit}");
+        let runs = pages(&server, "/runs", &query, "name", async |_| {}).await;
+        assert_eq!(runs.len(), expected.len().div_ceil(limit), "pages of {limit}");
+        assert_eq!(runs.concat(), expected, "in pages of {limit}");
+    }
+}
+
+#[tokio::test]
+async fn pages_of_checkpoints_are_the_list() {
+    let server = Server::start().await;
+    let mut expected = Vec::new();
+    for number in 0..7_u64 {
+        let body = format!(r#"{{"id":"c{number}","jobId":"j","stepNumber":{}}}"#, number / 2);
+        let target = format!("/jobs/j/checkpoints/c{number}");
+        assert_eq!(server.send(&put(&target, body)).await.status, 201, "{target}");
+        expected.push(Value::from(format!("c{number}")));
+    }
+    for limit in [1, 3, 7] {
+        let query = format!("limit={limit}");
+        let found = pages(&server, "/jobs/j/checkpoints", &query, "id", async |_| {}).await;
+        assert_eq!(found.len(), 7_usize.div_ceil(limit), "pages of {limit}");
+        assert_eq!(found.concat(), expected, "in pages of {limit}");
+    }
+}
+
+#[tokio::test]
+async fn every_list_of_documents_is_answered_line_by_line() {
+    let server = Server::start().await;
+    for number in 1..=2 {
+        for (target, body) in [
+            (format!("/jobs/{number}"), format!("{{\"id\":\"{number}\",\n\"n\":{number}}}")),
+            (
+                format!("/jobs/j/checkpoints/{number}"),
+                format!("{{\"stepNumber\":{number},\n\"n\":{number}}}"),
+            ),
+            (
+                format!("/jobs/j/runs/{number}"),
+                format!("{{\"updatedAt\":{number},\n\"n\":{number}}}"),
+            ),
+        ] {
+            assert_eq!(server.send(&put(&target, body)).await.status, 201, "{target}");
+        }
+    }
+    // Jobs of no time by name, runs the newest first, checkpoints by step.
+    let lists = [("/jobs", [1, 2]), ("/runs", [2, 1]), ("/jobs/j/checkpoints", [1, 2])];
+    for (target, expected) in lists {
+        let answer = server.send(&get(target).header("Accept", "application/x-ndjson")).await;
+        assert_eq!(answer.header("content-type").as_deref(), Some("application/x-ndjson"));
+        let text = answer.text();
+        assert!(text.ends_with('\n'), "{target}: {text:?}");
+        let lines = text.lines().map(|line| {
+            let entry: Value = serde_json::from_str(line).unwrap_or_else(|e| {
+                panic!("{target}: expected an entry a line, got {line:?}: {e}")
+            });
+            entry["n"].as_u64().expect("a number")
+        });
+        assert_eq!(lines.collect::<Vec<_>>(), expected, "{target}: {text:?}");
+    }
+}
+
 #[tokio::test]
 async fn pages_of_events_keep_what_was_asked() {
     let server = Server::start().await;
