@@ -92,9 +92,12 @@ pub(crate) async fn remove_if(
 ) -> Result<bool, ReplaceError> {
     let key = Key::runtime_set(repository, branch);
     let decide = move |old: Option<&StoredSet>| -> Decided {
-        // Where the answer is 404, conditions are not evaluated (RFC 9110 §13.2.1).
+        // Where the answer is 404, conditions are not evaluated (RFC 9110 §13.2.1). What is left of an emptied set goes
+        // all the same, unless it is another one that is meant.
         if old.is_none_or(StoredSet::is_empty) {
-            return Ok((Decision { changed: false, created: false }, Change::Keep));
+            let is_left = old.is_some() && preconditions.evaluate(None) == Verdict::Holds;
+            let change = if is_left { Change::Delete } else { Change::Keep };
+            return Ok((Decision { changed: false, created: false }, change));
         }
         demand(&preconditions, old)?;
         Ok((Decision { changed: true, created: false }, Change::Delete))

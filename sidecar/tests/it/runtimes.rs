@@ -120,6 +120,11 @@ async fn every_row_of_the_contract() {
             .when(get(SET))
             .then(404),
         row("DELETE: 404 where there is none").when(delete(SET)).then(404),
+        row("DELETE of an emptied set: 404, for none is served")
+            .given(put(SET, TWO))
+            .given(put(SET, set("c2", &[])))
+            .when(delete(SET))
+            .then(404),
         row("DELETE, If-Match: else 412")
             .given(put(SET, TWO))
             .when(delete(SET).header("If-Match", "\"x\""))
@@ -287,4 +292,40 @@ async fn sets_survive_a_restart_with_their_tags_and_times() {
     let server = Setup::default().store(open()).start().await;
     let after = server.send(&get(SET)).await;
     assert_eq!((after.text(), after.etag()), (before.text(), before.etag()));
+}
+
+#[tokio::test]
+async fn deleting_an_emptied_set_removes_what_is_stored_of_it() {
+    let server = Setup::default().history(5).start().await;
+    server.send(&put(SET, TWO)).await;
+    server.send(&put(SET, set("c2", &[]))).await;
+    let revision = async || server.send(&get(SET)).await.header("x-stowage-revision");
+    assert_eq!(revision().await.as_deref(), Some("c2"), "the emptied set is stored");
+
+    // The answer is 404 whatever the condition; but who names a set does not mean what is none.
+    let under = delete(SET).header("If-Match", "\"x\"");
+    assert_eq!(server.send(&under).await.status, 404);
+    assert_eq!(revision().await.as_deref(), Some("c2"), "nothing of it was removed");
+
+    assert_eq!(server.send(&delete(SET)).await.status, 404);
+    assert_eq!(revision().await, None, "nothing is left");
+    let history = server.send(&get(&format!("{SET}?history=true"))).await;
+    assert_eq!(history.status, 404, "its history has ended: {}", history.text());
+}
+
+#[tokio::test]
+async fn the_list_of_sets_says_the_tag_of_each() {
+    let server = Server::start().await;
+    for path in [SET, "/runtimes/other/main"] {
+        server.send(&put(path, TWO)).await;
+        server.send(&put(path, set("c2", &[("a", "1")]))).await;
+    }
+    let list = server.send(&get("/runtimes")).await.json();
+    for entry in list.as_array().expect("an array") {
+        let path = format!("/runtimes/{}/main", entry["repo_id"].as_str().expect("a text"));
+        let tag = server.send(&get(&path)).await.etag();
+        assert_eq!(entry["etag"], tag, "{path}: what its own answer says");
+        let unchanged = get(&path).header("If-None-Match", entry["etag"].as_str().expect("text"));
+        assert_eq!(server.send(&unchanged).await.status, 304, "{path}");
+    }
 }
