@@ -58,8 +58,9 @@ pub(crate) async fn put(
     let key = ArchiveKey::new(&site, &build);
     let preconditions = preconditions(&headers, BareNumbers::Refused)?;
     let hashing = Hashing::of(&headers)?;
-    media::require_as_it_is(&headers)?;
-    let pieces = Pieces::of(body, &headers, &caller.settings.limits.max_artifact_bytes)?;
+    media::require_archive(&headers)?;
+    let settings = &caller.settings;
+    let pieces = Pieces::of(body, &headers, &settings.limits.max_artifact_bytes, settings.pace)?;
     let preconditions = decided_early(&app, &key, &headers, preconditions).await?;
     let _turn = turn(&app).await?;
     let mut upload = app.store.upload(&key).await?;

@@ -122,6 +122,16 @@ impl Problem {
         .with_header(ACCEPT, HeaderValue::from_static("application/json"))
     }
 
+    /// 415 for an archive in a form.
+    pub(crate) fn form() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "an archive is stored as it comes: send the archive itself as the body, not a form that holds it",
+        )
+        .with_header(ACCEPT, HeaderValue::from_static("application/gzip, application/octet-stream"))
+    }
+
     /// 415 for a content coding (RFC 9110 §15.5.16).
     pub(crate) fn encoded() -> Self {
         Self::new(

@@ -169,7 +169,7 @@ fn responses() -> Value {
         "Problem410": problem("A version that is not kept", none()),
         "Problem412": problem("A precondition does not hold; nothing was applied", tagged()),
         "Problem413": problem("The body is over the limit, which it says", none()),
-        "Problem415": problem("Not JSON where JSON is wanted, or a content coding", none()),
+        "Problem415": problem("Not JSON where JSON is wanted, a form where an archive is, or a content coding", none()),
         "Problem416": problem("No byte of the archive is in the range", none()),
         "Problem428": problem("A write that needs a condition came without", none()),
         "Problem429": problem("Over the rate limit; nothing was applied", later()),

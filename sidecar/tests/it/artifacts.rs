@@ -312,6 +312,8 @@ async fn a_refused_upload_leaves_what_stands_there() {
         (put(path, "other").header("Content-Digest", CONTENT_SHA256), 400),
         (put(path, "other").header("Content-Encoding", "gzip"), 415),
         (put(path, "other").header("Content-Range", "bytes 0-4/5"), 400),
+        (put(path, "other").header("Content-Type", "multipart/form-data; boundary=x"), 415),
+        (put(path, "other").header("Content-Type", "Multipart/Mixed"), 415),
         (put(path, "12345678901"), 413),
         (put(path, "other").header("If-None-Match", "*"), 412),
     ];
@@ -321,6 +323,21 @@ async fn a_refused_upload_leaves_what_stands_there() {
         let read = server.send(&get(path)).await;
         assert_eq!((read.etag(), read.text()), (etag.clone(), CONTENT.to_owned()));
     }
+}
+
+#[tokio::test]
+async fn a_form_is_told_to_send_the_archive_itself() {
+    let server = Server::start().await;
+    let form = "--x\r\nContent-Disposition: form-data; name=\"artifact\"\r\n\r\n0123\r\n--x--\r\n";
+    let form = put(PATHS[0], form).header("Content-Type", "multipart/form-data; boundary=x");
+    let answer = server.send(&form).await;
+    assert_eq!((answer.status, &answer.json()["error"]), (415, &"unsupported_media_type".into()));
+    let detail = answer.json()["detail"].as_str().expect("a sentence").to_owned();
+    assert!(detail.contains("archive itself"), "{detail}");
+    assert!(answer.header("accept").is_some_and(|types| types.contains("application/gzip")));
+    assert_eq!(server.send(&get(PATHS[0])).await.status, 404, "nothing is stored");
+    let typed = upload(PATHS[0]).header("Content-Type", "application/x-tar");
+    assert_eq!(server.send(&typed).await.status, 201, "any other type is taken");
 }
 
 #[tokio::test]
