@@ -82,11 +82,14 @@ pub(crate) async fn put_run(
     if let Named::Run(run) = &named {
         jobs::check_run_setting(&text, &job, run)?;
     }
-    let now = Timestamp::now().as_millisecond();
     let edit = move |current: Option<&stowage_store::Object>| match current {
         None => Change::Put(text.clone()),
-        // What does not parse is neither changed nor replaced.
-        Some(object) => jobs::with_updated_at(&object.body, now).map_or(Change::Keep, Change::Put),
+        Some(object) => {
+            // The time of its turn: of two at once, the one that asked first may be the later write.
+            let now = Timestamp::now().as_millisecond();
+            // What does not parse is neither changed nor replaced.
+            jobs::with_updated_at(&object.body, now).map_or(Change::Keep, Change::Put)
+        }
     };
     let updated = app.store.update(&key(&job, &named), preconditions, Box::new(edit)).await?;
     let (Some(after), created) = (updated.after, updated.before.is_none()) else {

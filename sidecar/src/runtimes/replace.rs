@@ -64,10 +64,11 @@ pub(crate) async fn replace_if(
 ) -> Result<Replacement, ReplaceError> {
     let key = Key::runtime_set(repository, branch);
     let names = (repository.clone(), branch.clone());
-    let now = Timestamp::now();
-    let now = now.round(Unit::Microsecond).unwrap_or(now).to_string();
     let decide = move |old: Option<&StoredSet>| -> Decided {
         demand(&preconditions, old)?;
+        // Taken anew where another write came first, so that no time goes back.
+        let now = Timestamp::now();
+        let now = now.round(Unit::Microsecond).unwrap_or(now).to_string();
         replacement((&names.0, &names.1), &new, old, &now)
             .map_err(|e| StoreError::Io(e.into()).into())
     };

@@ -29,6 +29,10 @@ pub(crate) struct Failing {
     pub(crate) fail: Notify,
     /// Each PUT of a document takes one permit; there are more than enough at first.
     pub(crate) gate: Arc<Semaphore>,
+    /// Whether the next edit of a document is held until [`Self::goes_on`].
+    pub(crate) holds: AtomicBool,
+    /// Lets the edit that is held go on.
+    pub(crate) goes_on: Notify,
     /// How many PUTs have come so far.
     pub(crate) puts: AtomicUsize,
 }
@@ -44,6 +48,8 @@ impl Default for Failing {
             closed: AtomicBool::new(false),
             fail: Notify::new(),
             gate: Arc::new(Semaphore::new(1_000_000)),
+            holds: AtomicBool::new(false),
+            goes_on: Notify::new(),
             puts: AtomicUsize::new(0),
         }
     }
@@ -94,6 +100,9 @@ impl Store for Failing {
         edit: Edit,
         author: Option<Arc<str>>,
     ) -> Result<Updated> {
+        if self.holds.swap(false, Ordering::Relaxed) {
+            self.goes_on.notified().await;
+        }
         self.written(self.inner.update_by(key, preconditions, edit, author).await?)
     }
 

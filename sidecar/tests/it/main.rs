@@ -47,6 +47,7 @@ mod refusals;
 mod revocation;
 mod rows;
 mod run_store;
+mod run_time;
 mod runtimes;
 mod sites;
 mod slow;
