@@ -42,5 +42,5 @@ pub use precondition::{Preconditions, TagCondition, Verdict, WireTag};
 pub use stats::{Capacity, Stats};
 pub use subject::Subject;
 pub use traits::{BackendKind, Change, Edit, Object, Patch, Patched, Put, Store, Updated};
-pub use volume::{OpenError, VolumeOptions, VolumeStore};
+pub use volume::{DOCUMENT_BYTES_MAX, OpenError, VolumeOptions, VolumeStore};
 pub use watch::{Changed, Changes, Ended, What};

@@ -2,6 +2,7 @@
 //!
 //! What the client is told is decided here; what an operator must know is logged here, once.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -341,6 +342,9 @@ impl From<StoreError> for Problem {
                 tracing::error!(%error, "a write was cut short");
                 Self::indeterminate()
             }
+            StoreError::Io(error) if error.kind() == ErrorKind::FileTooLarge => {
+                Self::payload_too_large(stowage_store::DOCUMENT_BYTES_MAX)
+            }
             StoreError::Io(_) => {
                 tracing::error!(%error, "the store's medium refused");
                 Self::unavailable("the store cannot reach its medium right now; try again")
@@ -363,6 +367,13 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_document_that_is_too_long_for_the_store_is_told_how_long_it_may_be() {
+        let problem = Problem::from(StoreError::Io(ErrorKind::FileTooLarge.into()));
+        let most = stowage_store::DOCUMENT_BYTES_MAX.to_string();
+        assert!(problem.detail().contains(&most), "{}", problem.detail());
+    }
+
     #[tokio::test]
     async fn every_store_error_has_a_status_and_leaks_nothing() {
         let io = || std::io::Error::other("/data/run-store.json: secret");
@@ -382,6 +393,7 @@ mod tests {
             (StoreError::Unavailable { reason: "secret".into() }, 503, "unavailable"),
             (StoreError::Indeterminate { reason: "secret".into() }, 500, "indeterminate"),
             (StoreError::Io(io()), 503, "unavailable"),
+            (StoreError::Io(ErrorKind::FileTooLarge.into()), 413, "payload_too_large"),
         ];
         for (error, status, word) in table {
             let response = Problem::from(error).into_response();

@@ -93,6 +93,7 @@ use self::lock::DirectoryLock;
 pub use self::open::{FORMAT_FILE, OpenError, RESTORING};
 pub use self::pin::{GivenUp, Pin};
 pub use self::restore::{MANIFEST, Restore, RestoreError};
+pub use self::tree::FILE_BYTES_MAX as DOCUMENT_BYTES_MAX;
 use crate::disk::{Disk, OsDisk};
 use crate::{
     Archive, ArchiveInfo, ArchiveKey, BackendKind, Capacity, Changes, Edit, Folder, HISTORY_MAX,

@@ -9,7 +9,7 @@ use crate::{Result, StoreError};
 
 /// The longest file that is taken for a document or a namespace, in bytes. It keeps a stray
 /// disk image out of memory; what clients may send is limited far below it.
-pub(super) const FILE_BYTES_MAX: u64 = 1 << 30;
+pub const FILE_BYTES_MAX: u64 = 1 << 30;
 
 pub(super) const MOVE_IT_AWAY: &str =
     "stop the store, then restore the file from a backup or move it away";
