@@ -4,6 +4,7 @@ mod origins;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use http::Uri;
 use stowage_config::{Auth, Backend, Contract, Limits, SidecarConfig, Token, Tracing};
@@ -23,11 +24,28 @@ pub enum NoAuth {
     Nobody,
 }
 
+/// How long takes what no configuration says; tests have less time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// How often a stream of events says, by a comment, that it lives.
+    pub comment_every: Duration,
+    /// How long a body may stall between two pieces.
+    pub body_idle: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { comment_every: Duration::from_secs(15), body_idle: Duration::from_secs(30) }
+    }
+}
+
 /// Checked settings: a configuration together with the tokens it refers to.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// What a request may weigh.
     pub limits: Limits,
+    /// How long takes what no configuration says.
+    pub pace: Pace,
     /// The Store's name.
     pub(crate) store: String,
     /// The contracts that are served.
@@ -90,6 +108,7 @@ impl Settings {
         let Backend::Volume(volume) = &config.backend;
         Ok(Self {
             limits: config.limits.clone(),
+            pace: Pace::default(),
             store: config.store.clone(),
             contracts: checked_contracts(&config.contracts)?,
             credentials: checked_credentials(&config.auth, secrets, no_auth)?,

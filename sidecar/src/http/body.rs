@@ -16,10 +16,9 @@ use tokio::time::Instant;
 
 use super::digest::{self, Hashing};
 use super::problem::Problem;
+use crate::settings::Pace;
 
-/// How long a body may stall between two pieces.
-const IDLE_MAX: Duration = Duration::from_secs(30);
-/// A body that comes steadily may take longer than that, a second for each of these: who sends a byte
+/// A body that comes steadily may take longer than it may stall, a second for each of these: who sends a byte
 /// a second would otherwise hold a request for good.
 const PACE_BYTES: u64 = 1 << 10;
 /// How much of a refused body is still read, so that the client gets to read the answer: as much
@@ -37,9 +36,10 @@ pub(crate) async fn read(
     body: Body,
     headers: &HeaderMap,
     limit: &ByteSize,
+    pace: Pace,
 ) -> Result<Bytes, Problem> {
     let mut hashing = Hashing::wanted(headers)?;
-    let mut pieces = Pieces::of(body, headers, limit)?;
+    let mut pieces = Pieces::of(body, headers, limit, pace)?;
     let mut whole = BytesMut::new();
     while let Some(piece) = pieces.next().await? {
         if let Some(hashing) = &mut hashing {
@@ -77,7 +77,12 @@ impl Pieces {
     ///
     /// # Errors
     /// 413 where `Content-Length` declares more than the limit.
-    pub(crate) fn of(body: Body, headers: &HeaderMap, limit: &ByteSize) -> Result<Self, Problem> {
+    pub(crate) fn of(
+        body: Body,
+        headers: &HeaderMap,
+        limit: &ByteSize,
+        pace: Pace,
+    ) -> Result<Self, Problem> {
         let limit_bytes = limit.bytes();
         let declared: Option<u64> =
             headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -85,7 +90,7 @@ impl Pieces {
             return Err(Problem::payload_too_large(limit_bytes));
         }
         let trailers = HeaderMap::new();
-        let (received_bytes, idle_max, begun) = (0, IDLE_MAX, None);
+        let (received_bytes, idle_max, begun) = (0, pace.body_idle, None);
         Ok(Self { body, limit_bytes, declared, received_bytes, trailers, idle_max, begun })
     }
 
@@ -239,8 +244,9 @@ mod tests {
 
         let pieces = stream::iter([Ok::<_, axum::Error>(Frame::data(Bytes::from_static(b"[1")))]);
         let body = Body::new(StreamBody::new(pieces.chain(stream::pending())));
-        let mut pieces = Pieces::of(body, &HeaderMap::new(), &ByteSize::from_bytes(100)).unwrap();
-        pieces.idle_max = Duration::from_millis(20);
+        let pace = Pace { body_idle: Duration::from_millis(20), ..Pace::default() };
+        let limit = ByteSize::from_bytes(100);
+        let mut pieces = Pieces::of(body, &HeaderMap::new(), &limit, pace).unwrap();
         assert_eq!(pieces.next().await.unwrap().as_deref(), Some(&b"[1"[..]));
         let problem = pieces.next().await.expect_err("a stall");
         let response = problem.into_response();
@@ -256,7 +262,7 @@ mod tests {
         });
         let body = Body::new(StreamBody::new(Box::pin(pieces)));
         let limit = ByteSize::from_bytes(1 << 30);
-        let mut pieces = Pieces::of(body, &HeaderMap::new(), &limit).unwrap();
+        let mut pieces = Pieces::of(body, &HeaderMap::new(), &limit, Pace::default()).unwrap();
         let begun = Instant::now();
         loop {
             match pieces.next().await {
@@ -273,7 +279,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_that_trickles_is_408_and_one_that_comes_slowly_is_read() {
         let trickle = cut_after(1, 10_000).await.expect("a byte a second is too slow");
-        assert!(trickle <= IDLE_MAX + Duration::from_secs(1), "{trickle:?}");
+        assert!(trickle <= Pace::default().body_idle + Duration::from_secs(1), "{trickle:?}");
         assert_eq!(cut_after(2 << 10, 600).await, None, "2 KiB a second for ten minutes");
     }
 

@@ -144,7 +144,9 @@ fn status(created: bool) -> StatusCode {
 /// A body that is JSON, as it was received.
 async fn received(caller: &Caller, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
     media::require_json(headers)?;
-    let text = body::read(body, headers, &caller.settings.limits.max_json_bytes).await?;
+    let text =
+        body::read(body, headers, &caller.settings.limits.max_json_bytes, caller.settings.pace)
+            .await?;
     json::check(&text)?;
     Ok(text)
 }

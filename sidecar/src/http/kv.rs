@@ -117,7 +117,9 @@ pub(crate) async fn patch(
         }
         _ => problem,
     })?;
-    let text = body::read(body, &headers, &caller.settings.limits.max_json_bytes).await?;
+    let text =
+        body::read(body, &headers, &caller.settings.limits.max_json_bytes, caller.settings.pace)
+            .await?;
     let operations = operations::parse(&json::compact(&text)?, WallClock::System.now())
         .map_err(|e| Problem::bad_request("invalid_operation", e.to_string()))?;
     let patch = Patch { preconditions, operations, ..Patch::default() };

@@ -75,7 +75,9 @@ pub(crate) async fn put(
         ));
     }
     media::require_json(&headers)?;
-    let text = body::read(body, &headers, &caller.settings.limits.max_json_bytes).await?;
+    let text =
+        body::read(body, &headers, &caller.settings.limits.max_json_bytes, caller.settings.pace)
+            .await?;
     let text = if text.is_empty() { Bytes::from_static(b"{}") } else { text };
     let compact = json::compact(&text)?;
     let author = history::author(&app, &caller);

@@ -141,7 +141,13 @@ pub(crate) async fn put_set(
     history::refuse(&uri)?;
     let preconditions = preconditions(&headers, BareNumbers::Refused)?;
     media::require_json(&headers)?;
-    let text = body::read(body, &headers, &caller.settings.limits.max_runtime_set_bytes).await?;
+    let text = body::read(
+        body,
+        &headers,
+        &caller.settings.limits.max_runtime_set_bytes,
+        caller.settings.pace,
+    )
+    .await?;
     let new = set_body::parse(&text)?;
     let replaced = runtimes::replace_if(
         app.store.as_ref(),

@@ -55,7 +55,7 @@ pub(crate) async fn post_log(
     let preconditions = preconditions(&headers, BareNumbers::Refused)?;
     media::require_json(&headers)?;
     let limit = &caller.settings.limits.max_json_bytes;
-    let text = json::compact(&body::read(body, &headers, limit).await?)?;
+    let text = json::compact(&body::read(body, &headers, limit, caller.settings.pace).await?)?;
     let (build, entry) = parse(&site, &text)?;
     // Entries can be added here, and nothing be read: there is no representation that a tag could name.
     if preconditions.evaluate(None) != Verdict::Holds {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use stowage_config::{SidecarConfig, Token};
 use stowage_sidecar::server::{Listeners, ServeError, serve};
-use stowage_sidecar::settings::{NoAuth, Secrets, Settings};
+use stowage_sidecar::settings::{NoAuth, Pace, Secrets, Settings};
 use stowage_store::{MemoryStore, Store, VolumeOptions, VolumeStore};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -30,6 +30,7 @@ pub(crate) struct Setup {
     grace: Option<Duration>,
     store: Option<Arc<dyn Store>>,
     history: usize,
+    pace: Pace,
 }
 
 impl Setup {
@@ -62,6 +63,12 @@ impl Setup {
         self
     }
 
+    /// How long what takes its own time takes.
+    pub(crate) fn pace(mut self, pace: Pace) -> Self {
+        self.pace = pace;
+        self
+    }
+
     /// So many versions are kept.
     pub(crate) fn history(mut self, versions: usize) -> Self {
         self.history = versions;
@@ -85,7 +92,9 @@ impl Setup {
             tokens: self.tokens.iter().map(token).collect(),
             jwt_keys: self.keys.clone().map(String::into_bytes),
         };
-        Settings::new(&config, secrets, NoAuth::Insecure).expect("settings")
+        let mut settings = Settings::new(&config, secrets, NoAuth::Insecure).expect("settings");
+        settings.pace = self.pace;
+        settings
     }
 
     pub(crate) async fn start(self) -> Server {

@@ -39,6 +39,7 @@ mod many;
 mod names;
 mod namespace_tokens;
 mod open_metrics;
+mod pace;
 mod process;
 mod random;
 mod rate_limit;

@@ -4,7 +4,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -26,9 +25,6 @@ use crate::http::app::App;
 use crate::http::document;
 use crate::http::problem::Problem;
 use crate::settings::Settings;
-
-/// How often a comment says that the connection lives.
-const COMMENT_EVERY: Duration = Duration::from_secs(15);
 
 /// The length of a piece of a namespace's snapshot.
 const PIECE_BYTES: usize = 64 << 10;
@@ -75,7 +71,8 @@ pub(crate) async fn answer(
 ) -> Result<Response, Problem> {
     let place = Place::take(app, &access)?;
     let settings = access.check_from_now_on(app)?;
-    let mut comments = interval(COMMENT_EVERY);
+    // How often a comment says that the connection lives.
+    let mut comments = interval(app.settings.borrow().pace.comment_every);
     comments.set_missed_tick_behavior(MissedTickBehavior::Delay);
     comments.reset();
     let (start, changes) = Start::of(app, &subject).await?;
@@ -191,7 +188,8 @@ impl Stream {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             // What is to be told may take long, and must not outlast the right to it.
-            if self.settings.has_changed().ok()? || self.checked.elapsed() >= COMMENT_EVERY {
+            if self.settings.has_changed().ok()? || self.checked.elapsed() >= self.comments.period()
+            {
                 self.check()?;
             }
             if let Some(piece) = self.ready.pop_front() {
