@@ -176,3 +176,28 @@ async fn what_is_written_lies_as_the_runtime_lays_it() {
     let events = server.send(&get(EVENTS)).await;
     assert_eq!(members(&events, "stepNumber"), [3, 4]);
 }
+
+#[tokio::test]
+async fn what_another_program_writes_while_one_serves_is_seen_after_a_restart() {
+    let (directory, server) = serve_the_fixture().await;
+    assert_eq!(server.send(&put(JOB, r#"{"id":"j","startedAt":1}"#)).await.status, 201);
+    assert!(!listed(&server, "/jobs", "id").await.contains(&json!("other")), "not there yet");
+    // Of a job that the server has never heard of, and beside a document of its own.
+    let jobs = directory.path().join("jobs");
+    let other = r#"{"id":"other","startedAt":2}"#;
+    let event = r#"{"timestamp":7,"stepNumber":3,"type":"b"}"#;
+    fs::create_dir_all(jobs.join("other")).expect("a directory");
+    fs::write(jobs.join("other/job.json"), other).expect("a file");
+    fs::create_dir_all(jobs.join("j/runs/r")).expect("a directory");
+    fs::write(jobs.join("j/runs/r/event-7-3-b.json"), event).expect("a file");
+    server.shutdown.cancel();
+    server.ended().await.expect("an orderly end");
+
+    let server = Setup::default().store(open(&directory)).start().await;
+    assert!(listed(&server, "/jobs", "id").await.contains(&json!("other")), "it is listed");
+    assert_eq!(server.send(&get("/jobs/other")).await.text(), other, "it is read");
+    assert_eq!(listed(&server, EVENTS, "stepNumber").await, [3], "the event is listed");
+    let read = server.send(&get(&format!("{EVENTS}/7-3-b"))).await;
+    assert_eq!(read.text(), event, "and read");
+    assert_eq!(server.send(&get(JOB)).await.status, 200, "what was written here stays");
+}

@@ -63,6 +63,7 @@ mod traversal;
 mod ttl;
 mod unreadable;
 mod uploads;
+mod uploads_h2;
 mod watch;
 mod watch_resumed;
 mod watchers;
