@@ -153,6 +153,7 @@ macro_rules! conformance {
                 a_watched_namespace_tells_its_operations
                 watchers_see_every_version_once_and_in_order
                 what_a_watcher_is_told_is_what_readers_get
+                what_is_told_before_anybody_is_woken_is_what_readers_get
                 a_watch_goes_on_after_what_was_seen
                 a_watcher_that_is_too_slow_is_told_so
                 the_end_of_the_store_is_the_end_of_its_watches;

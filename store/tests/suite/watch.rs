@@ -9,6 +9,8 @@ use stowage_store::{
     Changed, Changes, Ended, EntityTag, Namespace, Object, Operation, Preconditions, Store, What,
 };
 
+use tokio::runtime::Handle;
+
 use super::patch;
 use crate::deadline::in_time;
 use crate::keys::{document, namespace, set};
@@ -155,6 +157,56 @@ pub(crate) async fn what_a_watcher_is_told_is_what_readers_get(store: Arc<dyn St
     is_over.store(true, Ordering::SeqCst);
     for watcher in in_time("every watcher gets through", join_all(watchers)).await {
         watcher.expect("a watcher that saw nothing wrong");
+    }
+}
+
+/// Nobody is woken here: who watches looks all the time, and so is told of a change in the very moment
+/// in which it can be.
+pub(crate) async fn what_is_told_before_anybody_is_woken_is_what_readers_get(
+    store: Arc<dyn Store>,
+) {
+    const WRITERS: u64 = 4;
+    // All of them together fit the ring, however slow somebody is.
+    const PATCHES: u64 = 200;
+    let key = namespace("a");
+    let is_over = Arc::new(AtomicBool::new(false));
+    let mut watchers = Vec::new();
+    for _ in 0..3 {
+        let (_, mut changes) = store.watch_namespace(&key).await.expect("a watch");
+        let (store, key, is_over) = (Arc::clone(&store), key.clone(), Arc::clone(&is_over));
+        let runtime = Handle::current();
+        watchers.push(std::thread::spawn(move || {
+            let mut told = 0;
+            while told < WRITERS * PATCHES && !is_over.load(Ordering::SeqCst) {
+                let Some(changed) = changes.next().now_or_never() else {
+                    std::hint::spin_loop();
+                    continue;
+                };
+                told = patch_of(&changed.expect("a watch that goes on")).0;
+                // What is in memory is there without waiting.
+                let read = store.namespace(&key).now_or_never();
+                let read = read.unwrap_or_else(|| runtime.block_on(store.namespace(&key)));
+                let read = read.expect("the namespace").version();
+                assert!(read >= told, "version {told} was told, and then {read} was read");
+            }
+        }));
+    }
+    let writers = (0..WRITERS).map(|writer| {
+        let (store, key) = (Arc::clone(&store), key.clone());
+        tokio::spawn(async move {
+            for i in 0..PATCHES {
+                let operations = vec![set(&writer.to_string(), &i.to_string())];
+                store.patch(&key, patch(operations)).await.expect("a patch");
+            }
+        })
+    });
+    let written = in_time("every writer gets through", join_all(writers)).await;
+    is_over.store(true, Ordering::SeqCst);
+    for watcher in watchers {
+        watcher.join().expect("a watcher that saw nothing wrong");
+    }
+    for writer in written {
+        writer.expect("a writer that does not panic");
     }
 }
 
