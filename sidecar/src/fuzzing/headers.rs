@@ -43,7 +43,7 @@ pub fn headers(data: &[u8]) {
     let modified = dates::LastModified::of(Timestamp::UNIX_EPOCH, Timestamp::now());
     let Ok(tag) = EntityTag::new("tag") else { return };
     let _ = dates::evaluate(&headers, &Preconditions::none(), &tag, modified);
-    let _ = dates::if_range_holds(&headers, &tag);
+    let _ = dates::if_range_holds(&headers, &tag, modified);
     if let Ok(Some(mut hashing)) = Hashing::wanted(&headers) {
         hashing.update(data);
         let _ = hashing.verify(&headers);

@@ -95,7 +95,9 @@ pub(crate) async fn get(
         Verdict::MatchFailed => return Err(Problem::precondition_failed(Some(&archive.info.tag))),
     }
     // A range is for GET alone (RFC 9110 §14.2).
-    let ranged = method == Method::GET && dates::if_range_holds(&headers, &archive.info.tag);
+    let own_second = modified.filter(|_| archive.has_own_second);
+    let ranged =
+        method == Method::GET && dates::if_range_holds(&headers, &archive.info.tag, own_second);
     let selection =
         if ranged { range::select(&headers, archive.info.length) } else { range::Selection::Whole };
     download::answer((&site, &build), archive, modified, selection)

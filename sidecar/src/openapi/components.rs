@@ -104,7 +104,7 @@ fn parameters() -> Value {
         "IfNoneMatch": header("If-None-Match", "RFC 9110 §13.1.2: * or a list of entity tags"),
         "IfModifiedSince": header("If-Modified-Since", "RFC 9110 §13.1.3"),
         "IfUnmodifiedSince": header("If-Unmodified-Since", "RFC 9110 §13.1.4"),
-        "IfRange": header("If-Range", "RFC 9110 §13.1.5: an entity tag; with a date the whole is answered"),
+        "IfRange": header("If-Range", "RFC 9110 §13.1.5: an entity tag or a date"),
         "Range": header("Range", "RFC 9110 §14.2: one range of bytes"),
         "ContentDigest": header("Content-Digest", "RFC 9530: compared before anything is applied"),
         "ContentMd5": header("Content-MD5", "RFC 1864: compared before anything is visible"),

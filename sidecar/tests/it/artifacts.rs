@@ -253,6 +253,16 @@ async fn every_row_of_ranges() {
     run(Setup::default, rows).await;
 }
 
+#[tokio::test]
+async fn if_range_takes_the_date_that_was_answered() {
+    let server = Server::start().await;
+    assert_eq!(server.send(&upload(PATHS[0])).await.status, 201);
+    let date = server.send(&head(PATHS[0])).await.header("last-modified").expect("a date");
+    let part = get(PATHS[0]).header("Range", "bytes=2-5").header("If-Range", &date);
+    let answer = server.send(&part).await;
+    assert_eq!((answer.status, answer.text().as_str()), (206, "2345"), "{date}");
+}
+
 /// A client that has the first half of one archive would join it to the second half of another.
 #[tokio::test]
 async fn a_date_in_if_range_never_joins_two_archives() {

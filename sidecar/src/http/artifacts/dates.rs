@@ -65,20 +65,24 @@ pub(crate) fn evaluate(
 }
 
 /// Whether `If-Range` lets a `Range` count (§13.1.5): it is absent, or it is the current tag and
-/// strong. Anything else is answered whole, which is never wrong.
+/// strong, or exactly the current date. Anything else is answered whole, which is never wrong.
 ///
-/// No date holds. It would have to be a strong validator, and that is one only where it is known that nothing else was
-/// published within its second, or where it is a second older than the `Date` of the answer that it came with (§8.8.2.2);
-/// neither is known here. Two archives of one second have one date, and the client would join the start of one
-/// to the rest of the other.
-pub(crate) fn if_range_holds(headers: &HeaderMap, tag: &EntityTag) -> bool {
+/// `own_second` is the archive's date where it is known that nothing else was published within that
+/// second, and `None` else: only then is a date a strong validator (§8.8.2.2). Two archives of one
+/// second have one date, and the client would join the start of one to the rest of the other.
+pub(crate) fn if_range_holds(
+    headers: &HeaderMap,
+    tag: &EntityTag,
+    own_second: Option<LastModified>,
+) -> bool {
     let mut lines = headers.get_all(IF_RANGE).iter();
     match (lines.next(), lines.next()) {
         (None, _) => true,
         (Some(line), None) if line.as_bytes().starts_with(b"\"") => {
             line.as_bytes() == tag.to_string().as_bytes()
         }
-        (Some(_), _) => false,
+        (Some(_), None) => own_second.is_some() && date(headers, &IF_RANGE) == own_second,
+        (Some(_), Some(_)) => false,
     }
 }
 
@@ -161,15 +165,19 @@ mod tests {
             (&["a"], false),
             (&["\"a\", \"b\""], false),
             (&["*"], false),
-            (&[AT], false),
+            (&[AT], true),
             (&[BEFORE], false),
             (&[AFTER], false),
             (&["\"a\"", "\"a\""], false),
         ];
         for (lines, expected) in table {
             let fields: Vec<_> = lines.iter().map(|line| (IF_RANGE, *line)).collect();
-            let got = if_range_holds(&headers(&fields), &tag());
+            let got = if_range_holds(&headers(&fields), &tag(), modified());
             assert_eq!(got, *expected, "{lines:?}");
+        }
+        for line in [AT, "nonsense"] {
+            let got = if_range_holds(&headers(&[(IF_RANGE, line)]), &tag(), None);
+            assert!(!got, "{line}: its second is not its own");
         }
     }
 
