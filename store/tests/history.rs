@@ -352,6 +352,46 @@ async fn a_version_that_was_listed_is_found_where_it_has_come_to_and_not_held() 
     assert_eq!(bodies(&store).await, [None, None, None], "it is not kept any more");
 }
 
+/// Whoever lists versions while others are written gets those of one moment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_list_has_no_holes_while_versions_are_written() {
+    const WRITES: usize = 1_000;
+    let directory = TempDir::new().expect("a directory");
+    let store = Arc::new(open(directory.path(), VERSIONS));
+    let key = document("d");
+    let writer = tokio::spawn({
+        let (store, key) = (Arc::clone(&store), key.clone());
+        async move {
+            for number in 0..WRITES {
+                put(&store, &key, &number.to_string()).await;
+                patch(&store, &number.to_string()).await;
+            }
+        }
+    });
+    let mut lists = 0;
+    while !writer.is_finished() {
+        let versions = store.history(&key).await.expect("a list");
+        let mut before = None;
+        for version in &versions {
+            assert_eq!(version.author, ci(), "{versions:?}");
+            let object = store.version(&key, version).await.expect("a look");
+            // What was dropped since is none of the last ones.
+            let Some(object) = object else { break };
+            let number: usize = std::str::from_utf8(&object.body).unwrap().parse().unwrap();
+            assert!(before.is_none_or(|before| before == number + 1), "{before:?}, then {number}");
+            before = Some(number);
+        }
+        let versions = store.namespace_history(&namespace("n")).await.expect("a list");
+        assert!(versions.iter().all(|version| version.author == ci()), "{versions:?}");
+        let numbers = versions.iter().map(|it| it.tag.opaque().to_string().parse::<u64>().unwrap());
+        let numbers: Vec<u64> = numbers.collect();
+        assert!(numbers.windows(2).all(|pair| pair[0] == pair[1] + 1), "{numbers:?}");
+        lists += 1;
+    }
+    writer.await.expect("a writer that gets through");
+    assert!(lists > 10, "{lists} lists in {WRITES} writes");
+}
+
 /// How many entries stand in the files of a history; each has a head of 48 bytes that says how long
 /// its author and its content are.
 fn entries(directory: &TempDir, path: &str) -> usize {

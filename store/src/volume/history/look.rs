@@ -11,6 +11,7 @@ use crate::history::{Kept, Place, Span, Version, What, Written};
 use crate::journal::entry::read_operations;
 use crate::revision::Revision;
 use crate::volume::blocking;
+use crate::volume::cache::Entry;
 use crate::volume::engine::Engine;
 use crate::volume::namespace_file;
 use crate::{EntityTag, Key, Namespace, NamespaceKey, Object, Operation, Result, StoreError};
@@ -314,16 +315,27 @@ impl Engine {
         path: &str,
         read: impl FnOnce(Look<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.look_with(path, |look, _| read(look)).await
+    }
+
+    /// The same, with what is committed at the path at that moment; `None` where the tree has it.
+    async fn look_with<T: Send + 'static>(
+        self: &Arc<Self>,
+        path: &str,
+        read: impl FnOnce(Look<'_>, Option<Entry>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let path: Arc<str> = path.into();
-        let unwritten = {
+        let (unwritten, committed) = {
             let state = self.lock();
             self.available()?;
-            let unwritten = state.slots.get(&path).and_then(|slot| slot.kept.as_deref());
-            unwritten.cloned().unwrap_or_default()
+            let slot = state.slots.get(&path);
+            let unwritten = slot.and_then(|slot| slot.kept.as_deref());
+            let committed = slot.and_then(|slot| slot.committed.clone());
+            (unwritten.cloned().unwrap_or_default(), committed)
         };
         blocking(self, move |engine| {
             let look = Look::new(&*engine.disk, &path, &unwritten)?;
-            read(look)
+            read(look, committed)
         })
         .await
     }
@@ -338,7 +350,16 @@ impl Engine {
             let entry = self.read(key.as_str()).await?;
             let Some(current) = entry.as_document().cloned() else { return Ok(Vec::new()) };
             let tag = current.tag.clone();
-            let look = self.look(key.as_str(), move |look| Ok(look.documents(&current)));
+            // As of one moment: what is in memory is no more than is kept, so that of an earlier
+            // moment some would be missing between it and the files.
+            let look = self.look_with(key.as_str(), move |look, committed| {
+                let current = match committed {
+                    None => current,
+                    Some(Entry::Document(Some(committed))) => committed,
+                    Some(_) => return Ok(Vec::new()),
+                };
+                Ok(look.documents(&current))
+            });
             versions = look.await?;
             // Where it was written to so often meanwhile that it is not among them, nobody knows
             // that of it which is known.
@@ -426,8 +447,13 @@ impl Engine {
             if current == 0 {
                 return Ok(Vec::new());
             }
-            let look = self.look(key.as_str(), move |look| Ok(look.namespaces(current, most)));
-            steps = look.await?;
+            // As of one moment, as for documents.
+            let look = self.look_with(key.as_str(), move |look, committed| {
+                let committed = committed.as_ref().and_then(Entry::as_namespace);
+                let current = committed.map_or(current, |it| it.version().max(current));
+                Ok((current, look.namespaces(current, most)))
+            });
+            (current, steps) = look.await?;
             has_current = steps.last().is_some_and(|last| last.head.number == current);
             let now = self.current(key).await?;
             // As for documents.
