@@ -1,8 +1,7 @@
 //! Whether the server would take the tokens that stand in Secrets: pure.
 //!
-//! One value that is no token makes the server refuse all of them. One that runs then goes on with
-//! those it had, so that a token that was taken out is still good; one that starts ends. Neither
-//! is for the pod to find out.
+//! One value that is no token keeps a server from starting. One that runs refuses that token, and
+//! takes the others as they stand there. Neither is for the pod to find out.
 
 use std::collections::BTreeMap;
 

@@ -204,9 +204,8 @@ fn unusable_tokens(store: &Store, found: &Dereferenced) -> Option<Finding> {
     Some(Finding::stalled(
         "TokensInvalid",
         format!(
-            "The Secret {secret} cannot be used: {fault}. Until that is corrected, nothing of it \
-             takes effect: a server that runs goes on with the tokens that it had, those that \
-             were taken out since among them."
+            "The Secret {secret} cannot be used: {fault}. Until that is corrected, a server that \
+             runs refuses that token and takes the others as they stand there, and none starts."
         ),
     ))
 }

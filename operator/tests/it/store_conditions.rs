@@ -81,8 +81,7 @@ async fn a_missing_secret_is_named_and_taken_up_when_it_is_made() {
     ns.get::<StatefulSet>("demo").await;
 }
 
-/// The server refuses all tokens where one is none: a running one would go on with those it had,
-/// and a new one would end, over and over.
+/// A server does not start where one token is none: it would end, over and over.
 #[tokio::test]
 async fn a_secret_that_the_server_would_refuse_is_told_before_a_pod_finds_out() {
     let ns = TestNamespace::new("tokens").await;
@@ -105,9 +104,9 @@ async fn a_secret_that_the_server_would_refuse_is_told_before_a_pod_finds_out() 
     serve(&ns, "demo").await;
     wait_for_reason::<Store>(&ns, "demo", "Serving").await;
 
-    // As long as the server goes on with what it had, nobody is told that all is well.
+    // As long as no other server could start, nobody is told that all is well.
     ns.patch::<Secret>("demo-tokens", json!({"stringData": {"ci": good.1}})).await;
-    let words = ["admin and ci", "the same value", "goes on with the tokens that it had"];
+    let words = ["admin and ci", "the same value", "refuses that token"];
     let (_, message) = wait_for_reason::<Store>(&ns, "demo", "TokensInvalid").await;
     assert!(words.iter().all(|word| message.contains(word)), "{message}");
     assert!(!message.contains("change-me") && !message.contains("hunter2"), "{message}");
