@@ -29,6 +29,7 @@ mod metrics;
 mod observe;
 pub(crate) mod operations;
 mod peer;
+mod places;
 pub(crate) mod prefer;
 mod problem;
 mod request_id;

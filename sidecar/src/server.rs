@@ -3,6 +3,7 @@
 mod accept;
 mod connection;
 mod descriptors;
+pub(crate) use descriptors::downloads_max;
 mod streams;
 
 use std::io;

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
+use stowage_config::Limits;
 use stowage_store::Store;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::coding::CODERS_MAX;
 use super::metrics::Metrics;
-use super::watch::{Texts, Watchers};
+use super::places::Places;
+use super::watch::Texts;
 use crate::auth::RemoteKeys;
 use crate::rate::RateLimiter;
 use crate::runtimes::SetCache;
+use crate::server::downloads_max;
 use crate::settings::Settings;
 use crate::telemetry::{self, Tracer};
 
@@ -40,7 +43,9 @@ pub(crate) struct App {
     /// How fast credentials of each address are refused.
     pub(crate) refusals: RateLimiter,
     /// The places of those who watch.
-    pub(crate) watchers: Watchers,
+    pub(crate) watchers: Places,
+    /// The places of those who fetch archives.
+    pub(crate) downloads: Places,
     /// What those who come back late are told.
     pub(crate) texts: Texts,
     /// What is counted.
@@ -71,7 +76,8 @@ impl App {
             histories: Semaphore::new(super::history::READ_AT_ONCE),
             rates: RateLimiter::new(),
             refusals: RateLimiter::new(),
-            watchers: Watchers::default(),
+            watchers: Places::new(Limits::WATCHES),
+            downloads: Places::new(downloads_max()),
             texts: Texts::default(),
             metrics,
             tracer,

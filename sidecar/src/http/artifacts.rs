@@ -3,6 +3,7 @@
 pub(crate) mod dates;
 mod download;
 mod hasher;
+mod place;
 pub(crate) mod range;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use tokio::sync::SemaphorePermit;
 
 use self::dates::LastModified;
 use self::hasher::Hasher;
+use self::place::Place;
 use super::app::App;
 use super::body::Pieces;
 use super::caller::Caller;
@@ -87,6 +89,11 @@ pub(crate) async fn get(
     let (site, build) = authorized(&caller, &uri, Right::Read)?;
     let preconditions = preconditions(&headers, BareNumbers::Refused)?;
     let key = ArchiveKey::new(&site, &build);
+    // Before the file is opened: HEAD holds none.
+    let place = match method == Method::GET {
+        true => Some(Place::take(&app, &caller)?),
+        false => None,
+    };
     let archive = app.store.archive(&key).await?.ok_or_else(nothing_there)?;
     let modified = last_modified(&archive.info);
     match dates::evaluate(&headers, &preconditions, &archive.info.tag, modified) {
@@ -100,7 +107,7 @@ pub(crate) async fn get(
         method == Method::GET && dates::if_range_holds(&headers, &archive.info.tag, own_second);
     let selection =
         if ranged { range::select(&headers, archive.info.length) } else { range::Selection::Whole };
-    download::answer((&site, &build), archive, modified, selection)
+    download::answer((&site, &build), archive, modified, selection, place)
 }
 
 /// `DELETE`: 204, or 404 where nothing stands there. The build's log stays.

@@ -159,6 +159,19 @@ impl Problem {
         .with_header(RETRY_AFTER, whole_seconds(wait).into())
     }
 
+    /// 429 to somebody who fetches as many archives as one may.
+    pub(crate) fn too_many_downloads(most: u32) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_downloads",
+            format!(
+                "these credentials have {most} downloads open, as many as they may have; take one to \
+                 its end, or end one"
+            ),
+        )
+        .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
     /// 429 to somebody who watches as much as one may.
     pub(crate) fn too_many_watches(most: u32) -> Self {
         Self::new(

@@ -23,7 +23,6 @@ use super::problem::Problem;
 use crate::settings::Settings;
 pub(crate) use access::Access;
 use place::Place;
-pub(crate) use place::Watchers;
 pub(crate) use stream::answer;
 pub(crate) use texts::Texts;
 

@@ -34,6 +34,16 @@ pub(super) fn connections_max(wanted: Option<NonZeroU32>) -> usize {
     usize::try_from(held).unwrap_or(usize::MAX)
 }
 
+/// The most archives that are fetched at once. Each takes a descriptor and a piece of 64 KiB, of h2c as many on
+/// one connection as it has streams, whether the client takes any of it or not.
+const DOWNLOADS_MAX: u32 = 1_024;
+
+/// How many archives may be fetched at once, of the files that the process may open.
+pub(crate) fn downloads_max() -> u32 {
+    let files = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    u32::try_from(files / PART).map_or(DOWNLOADS_MAX, |most| most.clamp(1, DOWNLOADS_MAX))
+}
+
 /// How many connections are wanted, and how many are held under a limit of open files.
 fn share(wanted: Option<NonZeroU32>, files: Option<u64>) -> (u64, u64) {
     let (wanted, part) = match wanted {

@@ -18,6 +18,7 @@ mod concurrency;
 mod cors;
 mod described;
 mod documented;
+mod downloads;
 mod end_under_load;
 mod events;
 mod failing;

@@ -50,14 +50,14 @@ async fn served() -> (Place, Process) {
 }
 
 /// A connection of HTTP/2 whose streams have a window of so many bytes until they are read.
-struct Peer {
+pub(super) struct Peer {
     sender: http2::SendRequest<Empty<Bytes>>,
     connection: JoinHandle<hyper::Result<()>>,
     address: SocketAddr,
 }
 
 impl Peer {
-    async fn connect(address: SocketAddr, window: u32) -> Self {
+    pub(super) async fn connect(address: SocketAddr, window: u32) -> Self {
         let stream = TcpStream::connect(address).await.expect("a connection");
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .initial_stream_window_size(window)
@@ -67,14 +67,24 @@ impl Peer {
         Self { sender, connection: tokio::spawn(connection), address }
     }
 
-    async fn get(&mut self, target: &str, name: &str, value: &str) -> Response<Incoming> {
+    /// Asks with a token and one field more.
+    pub(super) async fn ask(
+        &mut self,
+        target: &str,
+        token: &str,
+        (name, value): (&str, &str),
+    ) -> Response<Incoming> {
         let request = hyper::Request::get(format!("http://{}{target}", self.address))
-            .header("Authorization", format!("Bearer {ADMIN}"))
+            .header("Authorization", format!("Bearer {token}"))
             .header(name, value)
             .body(Empty::new())
             .expect("a request");
         let answer = timeout(PATIENCE, self.sender.send_request(request)).await;
-        let answer = answer.expect("an answer in time").expect("an answer");
+        answer.expect("an answer in time").expect("an answer")
+    }
+
+    async fn get(&mut self, target: &str, name: &str, value: &str) -> Response<Incoming> {
+        let answer = self.ask(target, ADMIN, (name, value)).await;
         assert!(answer.status().is_success(), "{target}: {}", answer.status());
         answer
     }

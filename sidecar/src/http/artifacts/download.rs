@@ -19,6 +19,7 @@ use stowage_store::{Archive, ArchiveContent, ArchiveInfo, Name, Result as StoreR
 use super::super::document::{self, with_header};
 use super::super::problem::Problem;
 use super::dates::LastModified;
+use super::place::Place;
 use super::range::Selection;
 
 /// The most bytes of an archive that are in memory for one reader: as much as its connection
@@ -34,6 +35,7 @@ pub(super) fn answer(
     archive: Archive,
     modified: Option<LastModified>,
     selection: Selection,
+    place: Option<Place>,
 ) -> Result<Response, Problem> {
     let Archive { info, content, .. } = archive;
     let (status, first, end) = match selection {
@@ -41,7 +43,7 @@ pub(super) fn answer(
         Selection::Part { first, last } => (StatusCode::PARTIAL_CONTENT, first, last + 1),
         Selection::Unsatisfiable => return Err(unsatisfiable(&info)),
     };
-    let body = Body::new(ArchiveBody { content, next: first, end, reading: None });
+    let body = Body::new(ArchiveBody { content, next: first, end, reading: None, _place: place });
     let mut response = dated(document::tagged(status, &info.tag, body), modified);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/gzip"));
@@ -101,6 +103,8 @@ struct ArchiveBody {
     /// The offset behind the last one.
     end: u64,
     reading: Option<Reading>,
+    /// Held as long as the file is open.
+    _place: Option<Place>,
 }
 
 impl http_body::Body for ArchiveBody {
@@ -184,7 +188,7 @@ mod tests {
     }
 
     fn body(next: u64, end: u64) -> ArchiveBody {
-        ArchiveBody { content: Arc::new(Short), next, end, reading: None }
+        ArchiveBody { content: Arc::new(Short), next, end, reading: None, _place: None }
     }
 
     #[tokio::test]
