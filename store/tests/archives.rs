@@ -68,21 +68,24 @@ async fn a_second_stands_for_one_archive_where_nothing_else_was_published_in_it(
     publish(&store, &key, &bytes).await;
     let (is_only, mut before) = second(&store, &key).await;
     assert!(is_only, "it is the first one");
-    // Until one is replaced, and one is removed and comes again, within a second.
     let (mut replaced, mut returned) = (false, false);
-    while !(replaced && returned) {
-        for removes in [false, true] {
-            if removes {
-                assert!(store.delete_archive(&key, Preconditions::none()).await.expect("a delete"));
+    let both = async {
+        while !(replaced && returned) {
+            for removes in [false, true] {
+                if removes {
+                    let deleted = store.delete_archive(&key, Preconditions::none()).await;
+                    assert!(deleted.expect("a delete"));
+                }
+                publish(&store, &key, &bytes).await;
+                let (is_only, now) = second(&store, &key).await;
+                assert_eq!(is_only, now != before, "{removes} {now} after {before}");
+                let seen = if removes { &mut returned } else { &mut replaced };
+                *seen |= now == before;
+                before = now;
             }
-            publish(&store, &key, &bytes).await;
-            let (is_only, now) = second(&store, &key).await;
-            assert_eq!(is_only, now != before, "{removes} {now} after {before}");
-            let seen = if removes { &mut returned } else { &mut replaced };
-            *seen |= now == before;
-            before = now;
         }
-    }
+    };
+    in_time("one is replaced, and one is removed and comes again, within a second", both).await;
     store.shutdown().await;
     let store = open(directory.path());
     assert!(!second(&store, &key).await.0, "what was before the start nobody knows");
