@@ -75,6 +75,10 @@ impl Builder {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let weight = NODE_WEIGHT + text.len();
+                // In quotes it is a key as any other.
+                if text == "<<" && style == ScalarStyle::Plain && tag.is_none() {
+                    self.refuse_merge(at);
+                }
                 let value = self.scalar(&text, style, tag.as_deref(), at);
                 self.add(Node { at, content: Content::Scalar(value) }, anchor, weight)
             }
@@ -185,6 +189,17 @@ impl Builder {
         })
     }
 
+    /// Says of a merge that it is none, where a key comes next.
+    fn refuse_merge(&mut self, at: Position) {
+        let next_is_key = self.open.last().is_some_and(|open| {
+            matches!(open.node.content, Content::Mapping(_)) && open.key.is_none()
+        });
+        if next_is_key {
+            let message = "merge keys (<<) are not read: write the fields out".to_owned();
+            self.faults.push(Fault { at, message });
+        }
+    }
+
     fn refuse_tag(&mut self, at: Position) {
         let message = "a tag (!) means nothing in a manifest: take it out".to_owned();
         self.faults.push(Fault { at, message });
@@ -207,9 +222,6 @@ fn read_key(
         Content::Scalar(_) => return refuse("a key is a text: put it in quotes".to_owned()),
         _ => return refuse("a key is a text, not a list or a mapping".to_owned()),
     };
-    if key == "<<" {
-        return refuse("merge keys (<<) are not read: write the fields out".to_owned());
-    }
     if let Some(line) = seen.get(&key) {
         return refuse(format!(
             "the key {key:?} stands here a second time (first on line {line}): keep one"
@@ -258,6 +270,18 @@ mod tests {
         let (documents, faults) = parse("{\n\t\"a\": {\n\t\t\"b\": [1,\t2]\n\t}\n}\n");
         assert_eq!(faults, []);
         assert_eq!(documents[0].to_json(), json!({"a": {"b": [1, 2]}}));
+    }
+
+    #[test]
+    fn a_key_that_looks_like_a_merge_is_one_without_quotes_only() {
+        for text in ["\"<<\": {b: 1}\n", "'<<': {b: 1}\n", "!!str <<: {b: 1}\n"] {
+            let (documents, faults) = parse(text);
+            assert_eq!(faults, [], "{text}");
+            assert_eq!(documents[0].to_json(), json!({"<<": {"b": 1}}), "{text}");
+        }
+        let (documents, faults) = parse("a: <<\nb: [<<]\n");
+        assert_eq!(faults, [], "where a value stands");
+        assert_eq!(documents[0].to_json(), json!({"a": "<<", "b": ["<<"]}));
     }
 
     #[test]
