@@ -4,11 +4,13 @@ mod origins;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
 use stowage_config::{Auth, Backend, Contract, Limits, SidecarConfig, Token, Tracing};
 use stowage_store::{Name, NameKind};
+use tokio::sync::watch;
 
 use crate::auth::{Credentials, JwtRules, NamespaceRules};
 pub(crate) use origins::{AllowedOrigins, OriginRule};
@@ -119,6 +121,13 @@ impl Settings {
             tracing: config.tracing.clone(),
             quotas: checked_quotas(config)?,
         })
+    }
+
+    /// Puts them in force in the place of those that a server has; requests under way end under the
+    /// ones that they began with.
+    pub fn succeed(self: Arc<Self>, current: &watch::Sender<Arc<Self>>) {
+        self.credentials.learn_from(&current.borrow().credentials);
+        current.send_replace(self);
     }
 
     /// Whether everyone may do everything.

@@ -143,7 +143,7 @@ impl ServedStore {
     /// Swaps the settings; requests under way finish under the old ones, no connection is
     /// dropped.
     pub(crate) fn reconfigure(&self, settings: Arc<Settings>) {
-        self.settings.send_replace(settings);
+        settings.succeed(&self.settings);
     }
 
     /// Stops serving: readiness fails, requests finish, data is closed, ports are free.

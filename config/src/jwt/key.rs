@@ -14,7 +14,7 @@ use super::algorithm::Algorithm;
 const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 
 /// A key that signatures are checked with.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Key {
     /// The id by which tokens name it.
     id: Option<String>,
@@ -24,7 +24,7 @@ pub struct Key {
 }
 
 /// What signatures are checked with.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Material {
     /// A shared secret.
     Secret(Vec<u8>),

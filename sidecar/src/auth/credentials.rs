@@ -162,6 +162,24 @@ impl Credentials {
         }
     }
 
+    /// Takes over which tokens were found to be signed, where the keys that signed them still count.
+    /// What they allow is asked anew all the same.
+    pub(crate) fn learn_from(&self, before: &Self) {
+        let (
+            Self::Tokens { namespaces, jwt, .. },
+            Self::Tokens { namespaces: namespaces_before, jwt: jwt_before, .. },
+        ) = (self, before)
+        else {
+            return;
+        };
+        if let (Some(rules), Some(before)) = (namespaces, namespaces_before) {
+            rules.learn_from(before);
+        }
+        if let (Some(rules), Some(before)) = (jwt, jwt_before) {
+            rules.learn_from(before);
+        }
+    }
+
     /// Which JWTs of the user's issuer are taken.
     pub(crate) fn jwt(&self) -> Option<&JwtRules> {
         match self {

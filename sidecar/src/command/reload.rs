@@ -68,7 +68,7 @@ pub(super) async fn reload(file: PathBuf, serving: Loaded, settings: watch::Send
                     );
                 }
                 taken = tokens;
-                settings.send_replace(Arc::new(changed));
+                Arc::new(changed).succeed(&settings);
                 tracing::info!("the configuration or the tokens have changed and hold from now on");
             }
             Err(reason) => tracing::error!(

@@ -1,7 +1,5 @@
 //! Common, "Auth": who may do what, and what the others are told.
 
-use std::sync::Arc;
-
 use super::harness::{ADMIN, Setup};
 use super::raw::{Request, get, patch, put};
 use super::rows::{row, run};
@@ -100,7 +98,7 @@ async fn settings_are_taken_up_while_running() {
     assert_eq!(server.send(&old).await.status, 200);
     assert_eq!(server.send(&new).await.status, 401);
     let rotated = Setup::default().token("admin", "rotated-0123456789abcd").settings();
-    server.settings.send_replace(Arc::new(rotated));
+    server.reconfigure(rotated);
     assert_eq!(server.send(&old).await.status, 401);
     assert_eq!(server.send(&new).await.status, 200);
 }

@@ -122,13 +122,18 @@ impl Setup {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) management: SocketAddr,
-    pub(crate) settings: watch::Sender<Arc<Settings>>,
+    settings: watch::Sender<Arc<Settings>>,
     pub(crate) shutdown: CancellationToken,
     task: JoinHandle<Result<(), ServeError>>,
     dir: TempDir,
 }
 
 impl Server {
+    /// Puts other settings in force.
+    pub(crate) fn reconfigure(&self, settings: Settings) {
+        Arc::new(settings).succeed(&self.settings);
+    }
+
     pub(crate) async fn start() -> Self {
         Setup::default().start().await
     }

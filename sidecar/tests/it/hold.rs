@@ -1,6 +1,5 @@
 //! Additions, "Watch": answers that are held until something changes.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::harness::{ADMIN, Server, Setup, eventually};
@@ -161,7 +160,7 @@ async fn a_token_that_is_revoked_waits_no_longer() {
     let tag = server.send(&admin(put("/", "1"))).await.etag();
     let waiting = sent(&server, &admin(held("/", &tag, "60"))).await;
     let others = Setup::default().token("other", "other-0123456789abcdef").settings();
-    server.settings.send_replace(Arc::new(others));
+    server.reconfigure(others);
     assert_eq!(answer(waiting).await.status, 401);
 }
 

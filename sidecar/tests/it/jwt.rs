@@ -1,7 +1,5 @@
 //! Common, "Auth": JWTs by keys from a file, what they allow, and what is refused.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::harness::{ADMIN, Setup, eventually};
@@ -312,10 +310,10 @@ async fn rules_are_taken_up_while_running() {
     let server = by_jwks("{}").start().await;
     let token = KEYS.ed25519.token("EdDSA", "ed", &claims("ann"));
     assert_eq!(server.send(&with(put("/", "1"), &token)).await.status, 200);
-    server.settings.send_replace(Arc::new(by_jwks("{access: read}").settings()));
+    server.reconfigure(by_jwks("{access: read}").settings());
     assert_eq!(server.send(&with(put("/", "1"), &token)).await.status, 403);
     let without = Setup::default().token("admin", ADMIN);
-    server.settings.send_replace(Arc::new(without.settings()));
+    server.reconfigure(without.settings());
     assert_eq!(server.send(&with(put("/", "1"), &token)).await.status, 401);
 }
 

@@ -196,7 +196,7 @@ async fn another_url_is_taken_up_and_its_keys_alone_hold() {
     let (by_one, by_two) =
         (one.token("EdDSA", "k", &claims("ann")), two.token("EdDSA", "k", &claims("ann")));
     assert_eq!((status(&server, &by_one).await, status(&server, &by_two).await), (200, 401));
-    server.settings.send_replace(Arc::new(second.setup().settings()));
+    server.reconfigure(second.setup().settings());
     eventually("the new keys hold", async || (status(&server, &by_two).await == 200).then_some(()))
         .await;
     assert_eq!(status(&server, &by_one).await, 401);

@@ -1,7 +1,5 @@
 //! Limits, "requests per second": one identity over its rate is 429, and nothing of it is applied.
 
-use std::sync::Arc;
-
 use super::harness::{ADMIN, Server, Setup, eventually};
 use super::raw::{Answer, Connection, Request, get, put};
 
@@ -82,10 +80,10 @@ async fn a_rate_is_taken_up_and_taken_back_while_running() {
     let server = setup(LIMITED).start().await;
     let request = with(put("/", "1"), ADMIN);
     until_refused(&server, &request).await;
-    server.settings.send_replace(Arc::new(setup("").settings()));
+    server.reconfigure(setup("").settings());
     for _ in 0..50 {
         assert_eq!(server.send(&request).await.status, 200);
     }
-    server.settings.send_replace(Arc::new(setup(LIMITED).settings()));
+    server.reconfigure(setup(LIMITED).settings());
     until_refused(&server, &request).await;
 }

@@ -5,13 +5,17 @@ use super::harness::{ADMIN, Server, Setup, eventually};
 use super::jwt_keys::{KEYS, SigningKey, claims, jwks};
 use super::raw::{Answer, Connection, Request, get};
 
-async fn start(limits: &str) -> Server {
+fn setup(limits: &str) -> Setup {
     let config = format!(
         "auth: {{jwt: {{issuer: https://issuer.example, audiences: [stowage], jwksFile: /keys}}}}\n\
          limits: {limits}"
     );
     let keys = jwks().to_string();
-    Setup::default().in_memory().config(&config).keys(&keys).token("admin", ADMIN).start().await
+    Setup::default().in_memory().config(&config).keys(&keys).token("admin", ADMIN)
+}
+
+async fn start(limits: &str) -> Server {
+    setup(limits).start().await
 }
 
 fn with(token: &str) -> Request {
@@ -74,6 +78,19 @@ async fn refused_credentials_are_held_off_and_good_ones_are_not() {
     .await;
     until_held_off(&server, &with(&forged)).await;
     assert_eq!(server.send(&with(&new)).await.status, 404);
+}
+
+#[tokio::test]
+async fn what_is_known_to_be_good_stays_so_when_the_settings_change() {
+    let limits = "{refusalsPerSecond: 1}";
+    let server = start(limits).await;
+    let known = good("known");
+    assert_eq!(server.send(&with(&known)).await.status, 404);
+    let forged = SigningKey::ed25519().token("EdDSA", "ed", &claims("user-1"));
+    until_held_off(&server, &with(&forged)).await;
+    server.reconfigure(setup(limits).token("ci", "ci-0123456789abcdef").settings());
+    until_held_off(&server, &with(&forged)).await;
+    assert_eq!(server.send(&with(&known)).await.status, 404, "nothing was said of its key");
 }
 
 #[tokio::test]

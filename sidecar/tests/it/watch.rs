@@ -241,20 +241,20 @@ async fn rights_are_those_of_a_get_and_a_stream_ends_with_them() {
     };
     let (mut of_reader, mut of_admin) = (open(&reader).await, open(&admin).await);
     // What changes nothing for it, ends nothing.
-    server.settings.send_replace(Arc::new(setup("cart").config("debug: true").settings()));
+    server.reconfigure(setup("cart").config("debug: true").settings());
     let change = patch(CART, "0", "[]").header("Authorization", &admin);
     assert_eq!(server.send(&change).await.status, 201);
     assert_eq!(of_reader.expect().await.id.as_deref(), Some("1"));
     assert_eq!(of_admin.expect().await.id.as_deref(), Some("1"));
 
-    server.settings.send_replace(Arc::new(setup("other").settings()));
+    server.reconfigure(setup("other").settings());
     assert_eq!(of_reader.next().await, None, "the right is gone");
     let change = patch(CART, "1", "[]").header("Authorization", &admin);
     assert_eq!(server.send(&change).await.status, 200);
     assert_eq!(of_admin.expect().await.id.as_deref(), Some("2"), "the other one goes on");
 
     let revoked = Setup::default().token("admin", "another-0123456789abcdef").settings();
-    server.settings.send_replace(Arc::new(revoked));
+    server.reconfigure(revoked);
     assert_eq!(of_admin.next().await, None, "the token is gone");
 
     let server = setup("cart").start().await;
@@ -262,7 +262,7 @@ async fn rights_are_those_of_a_get_and_a_stream_ends_with_them() {
     let mut events = Events::open_with(&server.url(CART), &authorization).await;
     events.expect().await;
     let without = setup("cart").config("contracts: [runStore]").settings();
-    server.settings.send_replace(Arc::new(without));
+    server.reconfigure(without);
     assert_eq!(events.next().await, None, "the contract is not served any more");
 }
 

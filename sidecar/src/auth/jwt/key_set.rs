@@ -31,9 +31,9 @@ pub(crate) trait Payload: Sized {
     fn parse(json: &[u8]) -> Result<Self, InvalidJwt>;
 }
 
-/// The keys of an issuer. What follows from them is kept with them, so other keys begin afresh.
+/// The keys of an issuer. What follows from them is kept with them.
 pub(crate) struct KeysFor<C> {
-    keys: Vec<Key>,
+    keys: Vec<Arc<Key>>,
     /// The claims of tokens that were signed, by the SHA-256 of the whole token: a signature costs
     /// as much as many requests.
     signed: Cache<[u8; 32], Signed<C>, ByLength>,
@@ -44,12 +44,14 @@ pub(crate) type KeySet = KeysFor<Claims>;
 
 struct Signed<C> {
     claims: Arc<C>,
+    by: Arc<Key>,
     token_bytes: u64,
 }
 
 impl<C> Clone for Signed<C> {
     fn clone(&self) -> Self {
-        Self { claims: Arc::clone(&self.claims), token_bytes: self.token_bytes }
+        let (claims, by) = (Arc::clone(&self.claims), Arc::clone(&self.by));
+        Self { claims, by, token_bytes: self.token_bytes }
     }
 }
 
@@ -81,7 +83,18 @@ impl<C: Payload> KeysFor<C> {
 
     fn of(keys: Vec<Key>) -> Self {
         let signed = Cache::with_weighter(TOKENS_EXPECTED, TOKENS_BYTES_MAX, ByLength);
-        Self { keys, signed }
+        Self { keys: keys.into_iter().map(Arc::new).collect(), signed }
+    }
+
+    /// Takes over what was found out with the keys before, as far as it was by a key that is still
+    /// one. Otherwise whoever holds a good token would have to wait, after each change of the
+    /// settings, with those whose tokens are no good.
+    pub(super) fn learn_from(&self, before: &Self) {
+        for (digest, signed) in before.signed.iter() {
+            if self.keys.contains(&signed.by) {
+                self.signed.insert(digest, signed);
+            }
+        }
     }
 
     /// Whether a token was found to be signed before, by the SHA-256 of all of it.
@@ -104,15 +117,14 @@ impl<C: Payload> KeysFor<C> {
         let (algorithm, id) = (compact.algorithm, compact.key_id.as_deref());
         let mut fitting = self.keys.iter().filter(|key| key.fits(algorithm, id)).peekable();
         fitting.peek().ok_or(InvalidJwt::UnknownKey)?;
-        let is_signed = fitting
+        let by = fitting
             .take(TRIED_MAX)
-            .any(|key| has_signed(key, algorithm, compact.message, &compact.signature));
-        if !is_signed {
-            return Err(InvalidJwt::Signature);
-        }
+            .find(|key| has_signed(key, algorithm, compact.message, &compact.signature))
+            .ok_or(InvalidJwt::Signature)?;
         let claims = Arc::new(C::parse(&compact.claims)?);
         let token_bytes = token.len() as u64;
-        self.signed.insert(digest, Signed { claims: Arc::clone(&claims), token_bytes });
+        let (claims_kept, by) = (Arc::clone(&claims), Arc::clone(by));
+        self.signed.insert(digest, Signed { claims: claims_kept, by, token_bytes });
         Ok(claims)
     }
 }

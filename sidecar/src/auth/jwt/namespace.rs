@@ -90,6 +90,11 @@ impl NamespaceRules {
         })
     }
 
+    /// Takes over which tokens were found to be signed under the rules before.
+    pub(crate) fn learn_from(&self, before: &Self) {
+        self.keys.learn_from(&before.keys);
+    }
+
     /// Whether a token's signature was checked already, by the SHA-256 of all of it.
     pub(crate) fn knows(&self, digest: &[u8; 32]) -> bool {
         self.keys.knows(digest)

@@ -96,6 +96,10 @@ impl RemoteKeys {
     }
 
     fn end(&self, keys: Option<Arc<KeySet>>) {
+        let before = self.state.borrow().keys.clone();
+        if let (Some(keys), Some(before)) = (&keys, before) {
+            keys.learn_from(&before);
+        }
         self.state.send_modify(|state| {
             // Those of before hold on where there are no new ones.
             state.keys = keys.or(state.keys.take());
@@ -166,6 +170,7 @@ fn pause(failures: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::{SECRET, signed_token};
     use super::*;
 
     #[test]
@@ -180,6 +185,19 @@ mod tests {
     fn a_url_is_logged_without_its_query() {
         let url = Uri::from_static("https://issuer.example:8443/keys?key=hunter2");
         assert_eq!(place(&url), "https://issuer.example:8443/keys");
+    }
+
+    #[test]
+    fn what_was_found_out_outlives_a_fetch_of_the_same_keys() {
+        let url = Uri::from_static("https://issuer/keys");
+        let remote = RemoteKeys::new();
+        let fetched = || Some(Arc::new(KeySet::from_secret(SECRET).unwrap()));
+        let (text, digest) = signed_token();
+        remote.begin(&url);
+        remote.end(fetched());
+        remote.of(&url).expect("keys").signed(text.as_bytes(), digest).expect("it is signed");
+        remote.end(fetched());
+        assert!(remote.of(&url).expect("keys").knows(&digest), "it was found to be signed before");
     }
 
     #[tokio::test(start_paused = true)]

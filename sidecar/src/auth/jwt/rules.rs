@@ -87,6 +87,14 @@ impl JwtRules {
         })
     }
 
+    /// Takes over which tokens were found to be signed under the rules before. Keys of a URL are not
+    /// of the rules and stay as they are.
+    pub(crate) fn learn_from(&self, before: &Self) {
+        if let (Keys::Known(keys), Keys::Known(before)) = (&self.keys, &before.keys) {
+            keys.learn_from(before);
+        }
+    }
+
     /// Where the keys are fetched, if they are.
     pub(crate) fn url(&self) -> Option<&Uri> {
         match &self.keys {

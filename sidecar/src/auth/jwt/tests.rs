@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
+use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use stowage_config::jwt::{Algorithm, InvalidKeys, Key, read_jwks};
@@ -12,7 +13,7 @@ use super::compact::{Compact, TOKEN_BYTES_MAX};
 use super::signature::has_signed;
 use super::*;
 
-const SECRET: &[u8] = b"a-secret-of-the-test-of-at-least-thirty-two-bytes";
+pub(super) const SECRET: &[u8] = b"a-secret-of-the-test-of-at-least-thirty-two-bytes";
 const NOW: f64 = 1_800_000_000.0;
 
 /// The key of a set of one.
@@ -34,6 +35,13 @@ fn signed(header: &str, claims: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET);
     let tag = hmac::sign(&key, message.as_bytes());
     format!("{message}.{}", encoded(tag))
+}
+
+/// A token that the secret has signed, and its digest.
+pub(super) fn signed_token() -> (String, [u8; 32]) {
+    let token = signed(r#"{"alg":"HS256"}"#, "{}");
+    let digest = digest(&token);
+    (token, digest)
 }
 
 fn digest(token: &str) -> [u8; 32] {
@@ -377,4 +385,45 @@ fn debug_output_holds_no_secret() {
     assert!(!text.contains("[97, 45"), "{text}");
     let compact = token(&json!({"alg": "HS256"}), &json!({}));
     assert!(Compact::parse(compact.as_bytes()).is_ok());
+}
+
+#[test]
+fn what_a_key_has_signed_is_known_as_long_as_the_key_is() {
+    let signer = |seed| Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
+    let set = |keys: &[(&str, &Ed25519KeyPair)]| {
+        let jwk = |(id, key): &(&str, &Ed25519KeyPair)| {
+            let x = encoded(key.public_key());
+            json!({"kty": "OKP", "crv": "Ed25519", "kid": id, "x": x})
+        };
+        let keys: Vec<_> = keys.iter().map(jwk).collect();
+        KeySet::from_jwks(json!({"keys": keys}).to_string().as_bytes()).unwrap()
+    };
+    let (first, second) = (signer(1), signer(2));
+    let token = |id: &str, key: &Ed25519KeyPair| {
+        let header = json!({"alg": "EdDSA", "kid": id});
+        let message = format!("{}.{}", encoded(header.to_string()), encoded("{}"));
+        format!("{message}.{}", encoded(key.sign(message.as_bytes())))
+    };
+    let of_first = token("1", &first);
+    let of_second = token("2", &second);
+    let before = set(&[("1", &first), ("2", &second)]);
+    for token in [&of_first, &of_second] {
+        verified(&before, token).expect("it is signed");
+    }
+    let after = |keys: &[(&str, &Ed25519KeyPair)]| {
+        let after = set(keys);
+        after.learn_from(&before);
+        [&of_first, &of_second].map(|token| after.knows(&digest(token)))
+    };
+    let third = signer(3);
+    let table: [(&str, &[_], _); 5] = [
+        ("the same keys", &[("1", &first), ("2", &second)], [true, true]),
+        ("another order, and one more", &[("3", &third), ("2", &second), ("1", &first)], [true; 2]),
+        ("the first is gone", &[("2", &second)], [false, true]),
+        ("another has its id", &[("1", &third), ("2", &second)], [false, true]),
+        ("it has another id", &[("4", &first), ("2", &second)], [false, true]),
+    ];
+    for (case, keys, expected) in table {
+        assert_eq!(after(keys), expected, "{case}");
+    }
 }
