@@ -166,15 +166,23 @@ impl<'a> Entries<'a> {
     /// # Errors
     /// As the disk says.
     pub(super) fn next(&mut self) -> io::Result<Option<(Head, Span)>> {
-        let left = self.length.saturating_sub(self.offset);
         let mut bytes = [0; HEAD + AUTHOR_MAX];
-        let most = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-        let bytes = &mut bytes[..most];
-        match self.file.read_exact_at(bytes, self.offset) {
-            // What was torn is cut off meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            read => read?,
-        }
+        let bytes = loop {
+            let left = self.length.saturating_sub(self.offset);
+            let most = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+            match self.file.read_exact_at(&mut bytes[..most], self.offset) {
+                Ok(()) => break &bytes[..most],
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    // What was torn is cut off meanwhile; what stands before it is still there.
+                    let length = self.file.metadata()?.length;
+                    if length >= self.length {
+                        return Ok(None);
+                    }
+                    self.length = length;
+                }
+                Err(error) => return Err(error),
+            }
+        };
         let Some((head, author)) = bytes.split_first_chunk::<HEAD>() else { return Ok(None) };
         let Some((head, length, crc, author)) = read_head(head, author) else { return Ok(None) };
         let offset = self.offset + (HEAD + author) as u64;
@@ -323,4 +331,39 @@ pub(super) fn sound(file: &dyn DiskFile, number: u64) -> io::Result<(u64, Vec<(H
         heads.push((head, span));
     }
     Ok((end, heads))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::OsDisk;
+
+    /// As where a reader has looked at the length, and the next write cuts off what was torn.
+    #[test]
+    fn what_is_cut_off_behind_an_entry_takes_nothing_of_it_along() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let disk = OsDisk::open(directory.path()).expect("a disk");
+        let mut bytes = Vec::new();
+        for sequence in [1, 2] {
+            let (kind, number, time) = (Kind::Document, sequence, Some(0));
+            let head = Head { kind, sequence, number, time, author: Some("ci".into()) };
+            append_entry(&mut bytes, &head, b"1");
+        }
+        let sound = bytes.len() as u64;
+        bytes.extend([0; HEAD + AUTHOR_MAX]);
+        let file = disk.create("file").expect("a file");
+        file.write_all_at(&bytes, 0).expect("a write");
+        for cut_before in 0..=2 {
+            file.write_all_at(&bytes, 0).expect("a write");
+            let mut entries = Entries::new(&*file, 1).expect("a length");
+            let mut found = Vec::new();
+            for read in 0..3 {
+                if read == cut_before {
+                    file.set_length(sound).expect("a cut");
+                }
+                found.extend(entries.next().expect("a read").map(|(head, _)| head.sequence));
+            }
+            assert_eq!(found, [1, 2], "cut before read {cut_before}");
+        }
+    }
 }

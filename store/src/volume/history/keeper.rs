@@ -383,11 +383,25 @@ impl<'a> Keeper<'a> {
             return Ok(None);
         };
         let last = End { oldest: *oldest, number: *number, ..End::first() };
-        match self.read_end(directory, last.clone()) {
+        let mut end = match self.read_end(directory, last.clone()) {
             // It is left as it is.
-            Err(error) if !is_out_of_files(&error) => Ok(Some(End::after(&last))),
-            end => end.map(Some),
+            Err(error) if !is_out_of_files(&error) => End::after(&last),
+            end => end?,
+        };
+        // A round that was cut off may have begun a file and put nothing into it: what the one before
+        // has is not to be written again.
+        let before = numbers.iter().rev().skip(1);
+        for number in before {
+            if end.last.is_some() {
+                break;
+            }
+            let before = End { number: *number, ..last.clone() };
+            end.last = match self.read_end(directory, before) {
+                Err(error) if !is_out_of_files(&error) => None,
+                before => before?.last,
+            };
         }
+        Ok(Some(end))
     }
 
     /// The end of a path's last file, of which only the numbers are known.
