@@ -28,7 +28,7 @@ use crate::load::stowage::Read;
 use crate::report::{plot, table};
 use crate::rows::{documents, patch, replay, small, upload};
 use crate::scratch::Scratch;
-use crate::servers::sidecar::AccessLog;
+use crate::servers::sidecar::{AccessLog, History};
 use crate::servers::{Places, Server};
 use crate::settings::Settings;
 
@@ -118,18 +118,21 @@ fn measure(
     scratch: &Scratch,
     report: &mut Report,
 ) -> Result<()> {
-    let start = |name: &str| servers::sidecar(places, &places.directory(name)?, AccessLog::Off);
+    let start = |name: &str, history| {
+        servers::sidecar(places, &places.directory(name)?, AccessLog::Off, history)
+    };
     if settings.has("put") || settings.has("swap") || settings.has("get") {
-        let ours = start("stowage")?;
+        let ours = start("stowage", History::None)?;
         report.say(&sizes(places, &ours)?)?;
         documents_of_1_kb(places, settings, scratch, report, &ours)?;
     }
     if settings.has("patch") {
-        let ours = start("patch")?;
-        report.contest(&patch::patch(&ours, settings, scratch)?)?;
+        let ours = start("patch", History::None)?;
+        let keeping = start("patch-history", History::Ten)?;
+        report.contest(&patch::patch(&ours, &keeping, settings, scratch)?)?;
     }
     if settings.has("upload") {
-        let ours = start("upload")?;
+        let ours = start("upload", History::None)?;
         let facts = upload::upload(&ours, settings, scratch)?;
         let title = format!("upload of an archive of {} MiB", settings.archive_mib);
         report.say(&table::facts(&title, &facts))?;
@@ -168,7 +171,8 @@ fn documents_of_1_kb(
     }
     if settings.has("get") {
         let most = small::CLIENTS[small::CLIENTS.len() - 1];
-        let logging = servers::sidecar(places, &places.directory("logging")?, AccessLog::On)?;
+        let logging =
+            servers::sidecar(places, &places.directory("logging")?, AccessLog::On, History::None)?;
         let servers = small::Readers { ours, logging, nginx: servers::nginx(places, most)? };
         small::prepare_reads(&servers, most)?;
         let mut outcomes = Vec::new();

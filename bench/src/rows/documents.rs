@@ -11,7 +11,7 @@ use crate::engine::{Child, Task};
 use crate::figures::median;
 use crate::load::payload::{DOCUMENT_BYTES, Document};
 use crate::scratch::Scratch;
-use crate::servers::sidecar::AccessLog;
+use crate::servers::sidecar::{AccessLog, History};
 use crate::servers::{Places, sidecar};
 use crate::settings::Settings;
 use crate::usage::resident_bytes;
@@ -74,7 +74,7 @@ pub(crate) fn documents(
 /// The seconds until a server is ready, and its memory then, in bytes.
 fn start(places: &Places, directory: &Path) -> Result<(f64, f64)> {
     let began = Instant::now();
-    let server = sidecar(places, directory, AccessLog::Off)?;
+    let server = sidecar(places, directory, AccessLog::Off, History::None)?;
     let seconds = began.elapsed().as_secs_f64();
     Ok((seconds, resident_bytes(server.pid())? as f64))
 }

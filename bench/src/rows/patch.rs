@@ -1,4 +1,5 @@
-//! What a patch of one key costs in a large namespace, beside a small one.
+//! What a patch of one key costs in a large namespace, beside a small one, and beside one of which
+//! versions are kept.
 
 use anyhow::Result;
 
@@ -26,18 +27,25 @@ fn fill(ours: &Server, name: &str, keys: u64) -> Result<()> {
     Ok(())
 }
 
-/// One client patches one key at a time.
-pub(crate) fn patch(ours: &Server, settings: &Settings, scratch: &Scratch) -> Result<Outcome> {
+/// One client patches one key at a time; `keeping` keeps ten versions.
+pub(crate) fn patch(
+    ours: &Server,
+    keeping: &Server,
+    settings: &Settings,
+    scratch: &Scratch,
+) -> Result<Outcome> {
     fill(ours, "large", settings.keys)?;
     fill(ours, "small", KEYS_FEW)?;
-    let contender = |name, namespace: &'static str, keys, goals| {
+    fill(keeping, "large", settings.keys)?;
+    let contender = |name, (server, namespace): (_, &'static str), keys, goals| {
         let make: MakeClient<'_> = Box::new(move |_| Box::new(Patcher::new(namespace, keys, 1)));
-        Contender { name, work: Work::Load(ours, make), goals }
+        Contender { name, work: Work::Load(server, make), goals }
     };
     let goals = vec![goal(P50, AtMost(1.5)), goal(Written, AtMost(1.5))];
     let contenders = vec![
-        contender("many keys", "large", settings.keys, vec![]),
-        contender("100 keys", "small", KEYS_FEW, goals),
+        contender("many keys", (ours, "large"), settings.keys, vec![]),
+        contender("100 keys", (ours, "small"), KEYS_FEW, goals),
+        contender("many keys, ten versions kept", (keeping, "large"), settings.keys, vec![]),
     ];
     let title = format!("PATCH of 1 key of {}", settings.keys);
     hold(title, 1, contenders, settings, scratch)

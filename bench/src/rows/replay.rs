@@ -12,7 +12,7 @@ use crate::contest::Bound::{AtLeast, AtMost};
 use crate::engine::{Child, Task};
 use crate::figures::median;
 use crate::scratch::Scratch;
-use crate::servers::sidecar::AccessLog;
+use crate::servers::sidecar::{AccessLog, History};
 use crate::servers::{Places, sidecar};
 use crate::settings::Settings;
 
@@ -80,7 +80,7 @@ fn journal(data: &Path) -> Result<Vec<(PathBuf, u64)>> {
 /// From the start of the process until it serves.
 fn ready(places: &Places, directory: &Path) -> Result<Duration> {
     let began = Instant::now();
-    let server = sidecar(places, directory, AccessLog::Off)?;
+    let server = sidecar(places, directory, AccessLog::Off, History::None)?;
     let elapsed = began.elapsed();
     // It is busy writing the tree now, which nobody waits for.
     server.kill()?;

@@ -10,6 +10,7 @@ use crate::figures::Figure::{P50, ServerCpu, Throughput};
 use crate::load::stowage::{self, Read};
 use crate::load::{Client, Length, Load, drive, etcd, nats, redis};
 use crate::scratch::Scratch;
+use crate::servers::sidecar::{AccessLog, History};
 use crate::servers::{self, Places, Server};
 use crate::settings::Settings;
 
@@ -35,6 +36,8 @@ fn own(client: usize) -> String {
 
 /// The servers that take writes.
 pub(crate) struct Writers {
+    /// Ours with histories.
+    keeping: Server,
     redis: Server,
     etcd: Server,
     nats: Server,
@@ -42,8 +45,10 @@ pub(crate) struct Writers {
 
 impl Writers {
     pub(crate) fn start(places: &Places) -> Result<Self> {
+        let directory = places.directory("history")?;
+        let keeping = servers::sidecar(places, &directory, AccessLog::Off, History::Ten)?;
         let (redis, etcd) = (servers::redis(places)?, servers::etcd(places)?);
-        Ok(Self { redis, etcd, nats: servers::nats(places)? })
+        Ok(Self { keeping, redis, etcd, nats: servers::nats(places)? })
     }
 }
 
@@ -88,6 +93,10 @@ pub(crate) fn put(
             only(many, vec![goal(Throughput, AtLeast(7.0))]),
         ),
     ];
+    if clients == 1 || clients == CLIENTS_USUAL {
+        let client = |n| stowage::Writer::new(&own(n));
+        contenders.push(load("stowage, ten versions kept", &peers.keeping, client, vec![]));
+    }
     if clients == 1 {
         let alone = |name, blocks, goals| Contender {
             name,

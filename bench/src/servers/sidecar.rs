@@ -17,11 +17,25 @@ pub(crate) enum AccessLog {
     On,
 }
 
+/// How many versions of each document and each namespace are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum History {
+    /// As it is by default.
+    None,
+    /// Ten.
+    Ten,
+}
+
 /// Starts it on `{directory}/data`; the directory may have been served before.
 ///
 /// # Errors
 /// It does not start, or is not ready within a minute.
-pub(crate) fn sidecar(places: &Places, directory: &Path, access_log: AccessLog) -> Result<Server> {
+pub(crate) fn sidecar(
+    places: &Places,
+    directory: &Path,
+    access_log: AccessLog,
+    history: History,
+) -> Result<Server> {
     let tokens = directory.join("tokens");
     let (config, ready) = (directory.join("config.json"), directory.join("ready.json"));
     std::fs::create_dir_all(&tokens)?;
@@ -36,6 +50,10 @@ pub(crate) fn sidecar(places: &Places, directory: &Path, access_log: AccessLog) 
         "managementListen": "127.0.0.1:0",
         "backend": {"volume": {"path": directory.join("data")}},
         "auth": {"tokensDir": tokens},
+        "history": match history {
+            History::None => 0,
+            History::Ten => 10,
+        },
     });
     std::fs::write(&config, settings.to_string())?;
     let mut command = command(&places.binaries.join("stowage-sidecar"));
