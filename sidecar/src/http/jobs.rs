@@ -4,6 +4,7 @@
 //! directory as its own.
 
 mod list_body;
+mod list_entries;
 mod lists;
 
 use std::sync::Arc;

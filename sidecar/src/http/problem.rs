@@ -95,13 +95,6 @@ impl Problem {
         }
     }
 
-    /// 412, to `If-Match` on what has no tag.
-    pub(crate) fn without_tag() -> Self {
-        let detail = "a list of this length has no entity tag: ask for it in pages with limit, or \
-                      without If-Match";
-        Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", detail)
-    }
-
     /// 413. The connection ends with it: the rest of the body is not worth waiting for.
     pub(crate) fn payload_too_large(limit_bytes: u64) -> Self {
         Self::new(

@@ -27,6 +27,7 @@ mod health;
 mod history;
 mod hold;
 mod jobs;
+mod jobs_long;
 mod jobs_pages;
 mod jobs_tree;
 mod jwt;

@@ -1,4 +1,8 @@
 //! A list as bytes: a short one at once, a long one as the client takes it, a document at a time.
+//!
+//! The tag of a long one is told before its bytes are, so its documents are read twice: first for
+//! their tags, of which that of the list is made, then for what they hold. What is another by then is
+//! not sent: the answer breaks off.
 
 use std::io;
 use std::sync::Arc;
@@ -6,39 +10,39 @@ use std::sync::Arc;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use stowage_store::{JobDocument, Key, Result};
+use sha2::{Digest, Sha256};
+use stowage_store::{EntityTag, Key, Result};
 
 use super::super::accept::ListFormat;
 use super::super::app::App;
-use crate::jobs::{self, EventMeta};
+use super::list_entries::{BreakOff, Entry, Reader, Shown, Writer};
+use crate::runtimes::digest_tag;
 
-/// A list of up to so many bytes is answered with its length and its tag; a longer one streams.
+/// A list of up to so many bytes is answered with its length; a longer one streams.
 const START_BYTES_MAX: usize = 1 << 20;
 /// The length of a piece of one that streams, and what it may be longer by is one document.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// What a list shows of each key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shown {
-    /// What stands there.
-    Document,
-    /// What an event's key says.
-    EventMeta,
-}
-
-/// How far a list is.
+/// A list whose entries are read for the first time.
 pub(super) struct ListBody {
-    app: Arc<App>,
+    reader: Reader,
+    writer: Writer,
     keys: std::vec::IntoIter<Key>,
-    format: ListFormat,
-    shown: Shown,
-    is_begun: bool,
+    /// Of the entries that were read.
+    digest: Sha256,
     is_done: bool,
 }
 
 impl ListBody {
     pub(super) fn new(app: Arc<App>, keys: Vec<Key>, format: ListFormat, shown: Shown) -> Self {
-        Self { app, keys: keys.into_iter(), format, shown, is_begun: false, is_done: false }
+        let mut digest = Sha256::new();
+        // Of the same documents, these are other bytes.
+        digest.update(match format {
+            ListFormat::Array => b"array\0",
+            ListFormat::Lines => b"lines\0",
+        });
+        let (reader, writer) = (Reader::new(app, shown), Writer::new(format));
+        Self { reader, writer, keys: keys.into_iter(), digest, is_done: false }
     }
 
     /// The first megabyte, or all of it.
@@ -46,11 +50,19 @@ impl ListBody {
     /// # Errors
     /// As [`stowage_store::Store::get`].
     pub(super) async fn start(&mut self) -> Result<Bytes> {
-        let mut start = Vec::new();
-        if self.format == ListFormat::Array {
-            start.push(b'[');
+        let mut start = self.writer.start();
+        while start.len() < START_BYTES_MAX {
+            let Some(key) = self.keys.next() else {
+                self.writer.end(&mut start);
+                self.is_done = true;
+                break;
+            };
+            if let Some((text, tag)) = self.reader.first(&key).await? {
+                self.writer.write(&mut start, &text);
+                self.note(&Entry { key, tag });
+            }
         }
-        self.fill(start, START_BYTES_MAX).await
+        Ok(start.into())
     }
 
     /// Whether there is nothing behind what was taken.
@@ -58,14 +70,58 @@ impl ListBody {
         self.is_done
     }
 
-    /// All of it, its start and what follows; what goes wrong then breaks the answer off.
-    pub(super) fn into_stream(self, start: Bytes) -> Body {
-        let rest = stream::try_unfold(self, async |mut list| {
-            if list.is_done {
+    /// Looks at what is behind the start: the tag of the whole list, and how it goes on.
+    ///
+    /// # Errors
+    /// As [`stowage_store::Store::get`].
+    pub(super) async fn rest(mut self) -> Result<(EntityTag, Rest)> {
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        while let Some(key) = self.keys.next() {
+            let Some((text, tag)) = self.reader.first(&key).await? else { continue };
+            bytes += text.len();
+            let entry = Entry { key, tag };
+            self.note(&entry);
+            entries.push(entry);
+            if bytes >= START_BYTES_MAX {
+                bytes = 0;
+                // What is in memory is read without a wait, and others want this thread, too.
+                tokio::task::yield_now().await;
+            }
+        }
+        let tag = digest_tag(&self.digest.finalize());
+        let (reader, writer) = (self.reader, self.writer);
+        Ok((tag, Rest { reader, writer, entries: entries.into_iter(), is_done: false }))
+    }
+
+    /// Takes an entry into the list's tag. No path and no tag holds a zero.
+    fn note(&mut self, Entry { key, tag }: &Entry) {
+        self.digest.update(key.as_str());
+        self.digest.update(b"\0");
+        if let Some(tag) = tag {
+            self.digest.update(tag.opaque().as_bytes());
+        }
+        self.digest.update(b"\0");
+    }
+}
+
+/// What follows the start of a list whose tag is known.
+pub(super) struct Rest {
+    reader: Reader,
+    writer: Writer,
+    entries: std::vec::IntoIter<Entry>,
+    is_done: bool,
+}
+
+impl Rest {
+    /// All of the list, its start and what follows; what goes wrong then breaks the answer off.
+    pub(super) fn into_body(self, start: Bytes) -> Body {
+        let rest = stream::try_unfold(self, async |mut rest| {
+            if rest.is_done {
                 return Ok(None);
             }
-            match list.fill(Vec::new(), PIECE_BYTES).await {
-                Ok(piece) => Ok(Some((piece, list))),
+            match rest.piece().await {
+                Ok(piece) => Ok(Some((piece, rest))),
                 Err(error) => {
                     tracing::warn!(%error, "a list of the jobs' documents broke off");
                     Err(io::Error::other("the list could not be read to its end"))
@@ -75,60 +131,18 @@ impl ListBody {
         Body::from_stream(stream::once(async { Ok(start) }).chain(rest))
     }
 
-    /// Fills a piece until it is full or the last.
-    async fn fill(&mut self, mut piece: Vec<u8>, full_bytes: usize) -> Result<Bytes> {
-        while piece.len() < full_bytes {
-            let Some(key) = self.keys.next() else {
-                if self.format == ListFormat::Array {
-                    piece.push(b']');
-                }
+    /// The next piece, which is full or the last.
+    async fn piece(&mut self) -> Result<Bytes, BreakOff> {
+        let mut piece = Vec::new();
+        while piece.len() < PIECE_BYTES {
+            let Some(entry) = self.entries.next() else {
+                self.writer.end(&mut piece);
                 self.is_done = true;
                 break;
             };
-            if let Some(text) = self.entry(&key).await? {
-                self.write(&mut piece, &text);
-            }
+            let text = self.reader.again(&entry).await?;
+            self.writer.write(&mut piece, &text);
         }
         Ok(piece.into())
-    }
-
-    /// What stands for a key; `None` where it is gone by now, does not parse, or cannot be read.
-    async fn entry(&self, key: &Key) -> Result<Option<Bytes>> {
-        if self.shown == Shown::EventMeta {
-            let Some(JobDocument::Event { id }) = key.as_job_document() else { return Ok(None) };
-            let text = EventMeta::parse(id).map(|meta| serde_json::to_vec(&meta));
-            return Ok(text.transpose().map_err(io::Error::from)?.map(Bytes::from));
-        }
-        match self.app.store.get(key).await {
-            Ok(None) => return Ok(None),
-            Ok(Some(object)) if jobs::is_document(&object.body) => {
-                return Ok(Some(object.body.clone()));
-            }
-            Ok(Some(_)) => {
-                tracing::debug!(%key, "a document is left out of a list: it is no JSON object");
-            }
-            Err(error) if error.is_of_one() => {
-                tracing::warn!(%key, %error, "a document is left out of a list");
-            }
-            Err(error) => return Err(error),
-        }
-        self.app.metrics.documents_skipped(1);
-        Ok(None)
-    }
-
-    fn write(&mut self, piece: &mut Vec<u8>, text: &[u8]) {
-        match self.format {
-            ListFormat::Array => {
-                if std::mem::replace(&mut self.is_begun, true) {
-                    piece.push(b',');
-                }
-                piece.extend_from_slice(text);
-            }
-            // In JSON an end of line stands between tokens alone (RFC 8259 §2 and §7).
-            ListFormat::Lines => {
-                piece.extend(text.iter().filter(|b| !matches!(b, b'\n' | b'\r')));
-                piece.push(b'\n');
-            }
-        }
     }
 }

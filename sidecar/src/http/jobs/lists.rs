@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::header::{CONTENT_TYPE, LINK, VARY};
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use stowage_config::Contract;
-use stowage_store::{Name, NameKind, Verdict};
+use stowage_store::{Name, NameKind};
 
 use super::super::accept::{self, ListFormat};
 use super::super::app::App;
@@ -15,7 +15,8 @@ use super::super::conditional::{BareNumbers, preconditions};
 use super::super::document::{self, with_header};
 use super::super::problem::Problem;
 use super::super::target;
-use super::list_body::{ListBody, Shown};
+use super::list_body::ListBody;
+use super::list_entries::Shown;
 use crate::auth::{Right, Scope};
 use crate::jobs::{self, List, Page, Position, Selection};
 use crate::runtimes::digest_tag;
@@ -106,8 +107,8 @@ fn page(uri: &Uri, list: List) -> Result<Page, Problem> {
     Ok(Page { limit: target::limit(uri)?, after: after.transpose()? })
 }
 
-/// Answers with a list. One that is short has a tag, which is that of its very bytes; a longer one
-/// streams, and nobody knows its bytes before they are sent.
+/// Answers with a list. The tag of one that is short is that of its very bytes; a longer one streams, under
+/// a tag made of those of its documents.
 async fn answer(
     app: Arc<App>,
     uri: &Uri,
@@ -124,10 +125,10 @@ async fn answer(
     let mut response = if body.is_done() {
         document::conditional(&preconditions, &digest_tag(&start), || start)?
     } else {
-        match preconditions.evaluate_untagged() {
-            Verdict::Holds => document::untagged(body.into_stream(start)),
-            Verdict::NoneMatchFailed => http::StatusCode::NOT_MODIFIED.into_response(),
-            Verdict::MatchFailed => return Err(Problem::without_tag()),
+        let (tag, rest) = body.rest().await?;
+        match document::unchanged(&preconditions, &tag)? {
+            Some(answer) => answer,
+            None => document::json(StatusCode::OK, &tag, rest.into_body(start)),
         }
     };
     let lines = format == ListFormat::Lines;
