@@ -17,6 +17,7 @@ mod debug;
 mod description;
 pub(crate) mod digest;
 mod document;
+mod drained;
 mod field;
 mod framing;
 mod health;

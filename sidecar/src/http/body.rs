@@ -1,15 +1,11 @@
-//! Request bodies: limited as they stream in, and never left half-read.
+//! Request bodies: limited as they stream in.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::BoxError;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, EXPECT};
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
-use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use stowage_config::ByteSize;
 use tokio::time::Instant;
@@ -21,11 +17,6 @@ use crate::settings::Pace;
 /// A body that comes steadily may take longer than it may stall, a second for each of these: who sends a byte
 /// a second would otherwise hold a request for good.
 const PACE_BYTES: u64 = 1 << 10;
-/// How much of a refused body is still read, so that the client gets to read the answer: as much
-/// as an archive has by default. The time is what bounds it for most.
-const DRAIN_BYTES_MAX: u64 = 2 << 30;
-/// How long that may take.
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Reads a whole body.
 ///
@@ -158,82 +149,10 @@ fn stalled(idle: Duration) -> Problem {
     .with_header(http::header::CONNECTION, http::HeaderValue::from_static("close"))
 }
 
-/// A body that is read on, within bounds, where its handler answers without reading all of it.
-///
-/// A client that writes its whole body before it reads would otherwise meet a reset connection
-/// instead of the answer. Nothing is read where the client waits for `100 Continue`: reading
-/// would ask it for the body.
-pub(crate) struct Drained {
-    body: Option<Body>,
-    waits: bool,
-}
-
-impl Drained {
-    /// Wraps a request's body.
-    pub(crate) fn wrap<B>(body: B, headers: &HeaderMap) -> Body
-    where
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
-    {
-        if body.is_end_stream() {
-            return Body::empty();
-        }
-        Body::new(Self { body: Some(Body::new(body)), waits: headers.contains_key(EXPECT) })
-    }
-}
-
-impl http_body::Body for Drained {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let Some(body) = &mut self.body else { return Poll::Ready(None) };
-        let frame = std::task::ready!(Pin::new(body).poll_frame(context));
-        // Once it was read from, the client was asked for it.
-        self.waits = false;
-        if !matches!(frame, Some(Ok(_))) {
-            self.body = None;
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), http_body::Body::size_hint)
-    }
-}
-
-impl Drop for Drained {
-    fn drop(&mut self) {
-        let Some(body) = self.body.take() else { return };
-        if self.waits || http_body::Body::is_end_stream(&body) {
-            return;
-        }
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(tokio::time::timeout(DRAIN_TIME_MAX, drain(body)));
-        }
-    }
-}
-
-async fn drain(mut body: Body) {
-    let mut bytes = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-        if bytes > DRAIN_BYTES_MAX {
-            return;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use futures_util::{StreamExt, stream};
+    use http_body::Frame;
     use http_body_util::StreamBody;
 
     use super::*;
@@ -281,25 +200,5 @@ mod tests {
         let trickle = cut_after(1, 10_000).await.expect("a byte a second is too slow");
         assert!(trickle <= Pace::default().body_idle + Duration::from_secs(1), "{trickle:?}");
         assert_eq!(cut_after(2 << 10, 600).await, None, "2 KiB a second for ten minutes");
-    }
-
-    #[tokio::test]
-    async fn what_a_handler_leaves_is_read_on_unless_the_client_waits_to_be_asked() {
-        let left = |expects: bool| {
-            let (told, read) = tokio::sync::oneshot::channel();
-            let pieces = stream::once(async move {
-                // The receiver is still there: the test waits for it.
-                let _ = told.send(());
-                Ok::<_, axum::Error>(Frame::data(Bytes::from_static(b"x")))
-            });
-            let mut headers = HeaderMap::new();
-            if expects {
-                headers.insert(EXPECT, http::HeaderValue::from_static("100-continue"));
-            }
-            drop(Drained::wrap(Body::new(StreamBody::new(Box::pin(pieces))), &headers));
-            read
-        };
-        assert!(left(false).await.is_ok(), "it is read on");
-        assert!(left(true).await.is_err(), "it is dropped unread");
     }
 }

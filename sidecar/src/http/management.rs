@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header::CONTENT_TYPE;
@@ -13,6 +14,8 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use super::app::App;
+use super::drained::Drained;
+use super::observe::end_connection;
 use super::problem::Problem;
 
 /// How long one look at the store answers for.
@@ -45,7 +48,18 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/metrics", get(metrics))
         .fallback(async || Problem::no_such_path())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(middleware::from_fn(around))
         .with_state(state)
+}
+
+/// Reads on what is sent with a request: no handler here takes a body.
+async fn around(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let version = parts.version;
+    let (body, is_left) = Drained::wrap(body, &parts.headers);
+    let mut response = next.run(Request::from_parts(parts, body)).await;
+    end_connection(version, is_left.get(), response.headers_mut());
+    response
 }
 
 /// 200 as long as the store can be read and written and no shutdown has begun.

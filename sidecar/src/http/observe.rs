@@ -12,10 +12,10 @@ use hyper::body::Incoming;
 
 use super::app::App;
 use super::audit::{self, Audit, Versions};
-use super::body::Drained;
 use super::caller::Caller;
 use super::coding::Coding;
 use super::cors::Origin;
+use super::drained::Drained;
 use super::framing;
 use super::peer::Peer;
 use super::request_id::{self, X_REQUEST_ID};
@@ -62,7 +62,7 @@ pub(crate) async fn answer(
     let matters = frame.is_ok() && route.is_some_and(|route| !route.is_open());
     let caller = Caller::identified(&app, settings, &parts.headers, audit, peer, matters).await;
     line.identity = caller.identity.clone();
-    let body = Drained::wrap(body, &parts.headers);
+    let (body, is_left) = Drained::wrap(body, &parts.headers);
     let mut response = match (frame, &line.trace) {
         // What is meant by it is uncertain, so nothing more of it is looked at.
         (Err(problem), _) => problem.into_response(),
@@ -82,7 +82,7 @@ pub(crate) async fn answer(
     headers.insert(X_STORAGE_BACKEND, HeaderValue::from_static(app.store.kind().as_str()));
     headers.insert(X_REQUEST_ID, id);
     repeat_version(headers);
-    end_connection(&app, version, headers);
+    end_connection(version, app.shutdown.is_cancelled() || is_left.get(), headers);
     let bytes = response.body().size_hint().exact().unwrap_or(0);
     if line.audit.target().is_some() {
         line.versions.answered(response.status(), response.headers());
@@ -99,12 +99,13 @@ fn repeat_version(headers: &mut HeaderMap) {
     }
 }
 
-/// Asks the client to come back on another connection while the server ends. HTTP/2 has no such
-/// field (RFC 9113 §8.2.2); its connections are told by GOAWAY.
-fn end_connection(app: &App, version: Version, headers: &mut HeaderMap) {
+/// Says that a connection ends behind the answer: the client is to come back on another one while the server
+/// ends, and where what is left of the body cannot be told from the next request. HTTP/2 has no such field (RFC
+/// 9113 §8.2.2); its connections are told by GOAWAY.
+pub(super) fn end_connection(version: Version, ends: bool, headers: &mut HeaderMap) {
     if version >= Version::HTTP_2 {
         headers.remove(CONNECTION);
-    } else if app.shutdown.is_cancelled() {
+    } else if ends {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
 }

@@ -63,6 +63,7 @@ mod tls;
 mod traces;
 mod traversal;
 mod ttl;
+mod unread;
 mod unreadable;
 mod uploads;
 mod uploads_h2;
