@@ -135,7 +135,7 @@ EOF
 }
 
 httpd() {
-  local port directory=$work/httpd modules user=
+  local port directory=$work/httpd modules database user=
   port=$(free_port)
   mkdir -p "$directory/files"
   modules=$peers/root/usr/lib/apache2/modules
@@ -143,6 +143,10 @@ httpd() {
   if [ "$(id -u)" = 0 ]; then
     user=$'User nobody\nGroup nogroup'
     chown -R nobody "$directory"
+    # What opens its lock database is loaded with the first request, and nobody may not read what is in root's
+    # home: so it is loaded at the start.
+    database=$(find "$peers/root" -name 'apr_dbm_db-1.so')
+    [ -z "$database" ] || user+=$'\nLoadFile '$database
   fi
   cat >"$directory/httpd.conf" <<EOF
 ServerRoot $directory
