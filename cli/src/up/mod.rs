@@ -28,6 +28,8 @@ mod watcher;
 
 use std::time::Duration;
 
+#[cfg(test)]
+use tokio::sync::Mutex;
 use tokio::sync::mpsc;
 use tracing::info;
 
@@ -39,6 +41,11 @@ use self::supervisor::{OnFailure, Supervisor};
 use self::watcher::Watcher;
 use crate::args::UpArgs;
 use crate::exit::Failure;
+
+/// Held by a test that starts a process, and by one that finds a port free: from its fork to its exec
+/// a process holds whatever is open here, and with it the ports.
+#[cfg(test)]
+static FORKS: Mutex<()> = Mutex::const_new(());
 
 /// Serves until a signal ends it.
 ///

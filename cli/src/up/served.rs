@@ -303,10 +303,9 @@ mod tests {
         }))
         .unwrap();
         let settings = Settings::new(&config, Vec::new(), NoAuth::Insecure).unwrap();
-        let any = Place {
-            main: "127.0.0.1:0".parse().unwrap(),
-            management: "127.0.0.1:0".parse().unwrap(),
-        };
+        // An address that nobody else uses: what connects somewhere has a port of 127.0.0.1.
+        let any = "127.0.0.73:0".parse().unwrap();
+        let any = Place { main: any, management: any };
         let (listeners, place) = addresses::bind("demo", any).await.unwrap();
         let store = Arc::new(Doomed { inner: MemoryStore::default(), doom });
         let grace = Duration::from_secs(5);
@@ -330,10 +329,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_store_that_is_stopped_is_not() {
+        let _forks = crate::up::FORKS.lock().await;
         let (served, mut endings) = serving(CancellationToken::new()).await;
-        let main = served.place().main;
+        let Place { main, management } = served.place();
         served.stop().await;
         assert!(endings.recv().await.is_none(), "nothing ended by itself");
-        tokio::net::TcpListener::bind(main).await.expect("the port is free");
+        for address in [main, management] {
+            tokio::net::TcpListener::bind(address).await.expect("the port is free");
+        }
     }
 }

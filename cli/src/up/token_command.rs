@@ -52,6 +52,7 @@ mod tests {
             assert_eq!(command.is_some(), expected, "{text:?}");
             let Some(command) = command else { continue };
             assert!(!command.contains(TOKEN), "{command}");
+            let _forks = crate::up::FORKS.blocking_lock();
             let output = Command::new("sh").args(["-c", &command]).output().unwrap();
             let printed = String::from_utf8(output.stdout).unwrap();
             // As a shell's $(…) takes it.

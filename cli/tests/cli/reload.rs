@@ -99,7 +99,8 @@ async fn stores_come_and_go() {
     let place = Place::new(&[("demo.yaml", &store_with_token("demo", ADMIN))]);
     // The default port of a later Store may be in use on this machine, so it is suspended first.
     place.write("lake.yaml", &(store_with_token("lake", ADMIN) + "  suspend: true\n"));
-    let mut up = place.up(&["demo", "lake"], &[]);
+    // An address that nobody else uses: what connects somewhere has a port of 127.0.0.1.
+    let mut up = place.up(&["demo"], &["--listen", "lake=127.0.0.73:0"]);
     up.wait_ready().await;
     stores_are(&up, &["demo"]).await;
     up.wait_for("suspended").await;
