@@ -6,6 +6,7 @@ use stowage_config::{Token, TokenGrant};
 use stowage_sidecar::settings::{NoAuth, Secrets, Settings};
 
 use super::data_dir::DataDir;
+use super::kept_keys::Pending;
 use super::plan::{Credentials, StorePlan};
 use super::{kept_token, namespace_tokens, private_file};
 use crate::exit::{Failure, io_failure};
@@ -23,6 +24,8 @@ pub(crate) struct Resolved {
     pub(crate) namespace_tokens: Vec<String>,
     /// When there is something to renew or to take back, in seconds since 1970.
     pub(crate) due_at: Option<u64>,
+    /// What is to be kept before any of it is used.
+    pub(crate) pending: Pending,
 }
 
 /// Reads or makes the tokens of a Store and checks everything together. `now` in seconds since 1970.
@@ -70,5 +73,6 @@ pub(crate) fn resolve(store: &StorePlan, data: &DataDir, now: u64) -> Result<Res
         made,
         namespace_tokens: issued.values,
         due_at: issued.due_at,
+        pending: issued.pending,
     })
 }

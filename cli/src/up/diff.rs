@@ -129,6 +129,7 @@ mod tests {
         Plan {
             stores: vec![store("a"), store("b")],
             branches: [(key("main", "a"), branch("u")), (key("dev", "b"), branch("u"))].into(),
+            ..Plan::default()
         }
     }
 

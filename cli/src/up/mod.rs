@@ -9,6 +9,7 @@ mod bindings;
 mod credentials;
 mod data_dir;
 mod diff;
+mod kept_keys;
 mod kept_token;
 mod namespace_tokens;
 mod plan;
@@ -24,6 +25,7 @@ mod sources;
 mod supervisor;
 mod sync_log;
 mod token_command;
+mod transitions;
 mod watcher;
 
 use std::time::Duration;

@@ -1,51 +1,18 @@
 //! The tokens of StoreNamespaces without a cluster: signed by a key that is kept in the data
 //! directory, and renewed as on a cluster.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::Path;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
 use stowage_config::{GrantedNamespace, NamespaceTokens, Token, TokenGrant};
 use stowage_crds::render::{IssuedToken, SigningKey, WantedToken};
 
 use super::data_dir::DataDir;
+use super::kept_keys::{self, Earlier, Kept, KeptNamespace, Pending};
+use super::kept_token;
 use super::plan::{NamespacePlan, StorePlan};
-use super::{kept_token, private_file};
+use super::transitions::Seen;
 use crate::exit::{Failure, io_failure};
-
-/// What is kept for one Store. Holds secrets, so it cannot be printed.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Kept {
-    /// What tells this Store from one of the same name in another directory.
-    audience: String,
-    /// The signing key as PKCS #8, in base64url.
-    key: String,
-    /// By the name of the resource.
-    namespaces: BTreeMap<String, KeptNamespace>,
-}
-
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct KeptNamespace {
-    /// What tells it from one of the same name that was there before.
-    uid: String,
-    /// The static token that an earlier version gave it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    earlier: Option<Earlier>,
-}
-
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Earlier {
-    token: String,
-    /// Until when it is good, in seconds since 1970.
-    until: u64,
-}
 
 /// The tokens of a Store's StoreNamespaces as they are now.
 pub(crate) struct Issued {
@@ -57,33 +24,27 @@ pub(crate) struct Issued {
     pub(crate) values: Vec<String>,
     /// When there is something to renew or to take back, in seconds since 1970.
     pub(crate) due_at: Option<u64>,
+    /// What is to be kept before any of them is handed out.
+    pub(crate) pending: Pending,
 }
 
-/// Brings what is kept up to date, and gives the tokens; those that stand in the bindings stay
-/// while they are good. `now` in seconds since 1970.
+/// The tokens as they are to be, and what is to be kept of them; those that stand in the bindings
+/// stay while they are good. `now` in seconds since 1970.
 ///
 /// # Errors
-/// [`Failure::Environment`] where a file cannot be read or written.
+/// [`Failure::Environment`] where a file cannot be read.
 pub(crate) fn issue(store: &StorePlan, data: &DataDir, now: u64) -> Result<Issued, Failure> {
+    let mut issued = Issued::none();
     if store.namespaces.is_empty() {
         // Nothing that was granted comes back with a namespace of the same name.
-        let path = data.signing_key(&store.name);
-        private_file::remove(&path).map_err(|e| io_failure("remove the keys in", &path, &e))?;
-        return Ok(Issued { known: None, earlier: Vec::new(), values: Vec::new(), due_at: None });
+        issued.pending = Pending::Remove(data.signing_key(&store.name));
+        return Ok(issued);
     }
-    let path = data.signing_key(&store.name);
-    let (before, key) = read(&path)?;
-    let mut kept = before.clone();
-    let mut issued = Issued { known: None, earlier: Vec::new(), values: Vec::new(), due_at: None };
+    let (kept, key, pending) = keep(store, data, now)?;
+    issued.pending = pending;
     let mut granted = Vec::new();
     for namespace in &store.namespaces {
-        let binding = data.binding(&namespace.name).join("token");
-        let there = match fs::read_to_string(&binding) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            // Without it, each look would issue another.
-            read => Some(read.map_err(|e| io_failure("read the token in", &binding, &e))?),
-        };
-        let place = entry(&mut kept, namespace, there.as_deref(), now)?;
+        let Some(place) = kept.namespaces.get(&namespace.name) else { continue };
         if let Some(earlier) = place.earlier.as_ref() {
             issued.due(earlier.until);
             let token = Token { value: earlier.token.clone(), grant: namespace.grant() };
@@ -96,16 +57,13 @@ pub(crate) fn issue(store: &StorePlan, data: &DataDir, now: u64) -> Result<Issue
             grant: grant.clone(),
             life: namespace.token_life,
         };
+        let there = bound(namespace, data)?;
         let token = wanted.keep_or_issue(there.as_deref(), &key, now);
         let token: IssuedToken = token.map_err(|e| Failure::Environment(e.to_string()))?;
         issued.due(token.renew_at);
         issued.values.push(token.value);
         let (token, subject) = (logged_as(namespace), namespace.name.clone());
         granted.push(GrantedNamespace { token, subject, grant });
-    }
-    kept.namespaces.retain(|name, _| store.namespaces.iter().any(|it| it.name == *name));
-    if kept != before || !path.exists() {
-        write(&path, &kept)?;
     }
     issued.known = Some(NamespaceTokens {
         audience: kept.audience,
@@ -115,7 +73,58 @@ pub(crate) fn issue(store: &StorePlan, data: &DataDir, now: u64) -> Result<Issue
     Ok(issued)
 }
 
+/// What is to be kept of the StoreNamespaces of a Store that is not served: they are there as well.
+///
+/// # Errors
+/// As [`issue`].
+pub(crate) fn remember(store: &StorePlan, data: &DataDir, now: u64) -> Result<Pending, Failure> {
+    if store.namespaces.is_empty() {
+        return Ok(Pending::Remove(data.signing_key(&store.name)));
+    }
+    keep(store, data, now).map(|(_, _, pending)| pending)
+}
+
+/// What is kept, brought up to date.
+fn keep(
+    store: &StorePlan,
+    data: &DataDir,
+    now: u64,
+) -> Result<(Kept, SigningKey, Pending), Failure> {
+    let path = data.signing_key(&store.name);
+    let (before, key) = kept_keys::read_or_make(&path)?;
+    let mut kept = before.clone();
+    for namespace in &store.namespaces {
+        let place = match kept.namespaces.remove(&namespace.name) {
+            Some(place) => place,
+            None => new_entry(namespace, bound(namespace, data)?.as_deref(), now)?,
+        };
+        kept.namespaces.insert(namespace.name.clone(), brought_up(place, namespace, now));
+    }
+    kept.namespaces.retain(|name, _| store.namespaces.iter().any(|it| it.name == *name));
+    let pending = if kept != before || !path.exists() {
+        Pending::Write(path, Box::new(kept.clone()))
+    } else {
+        Pending::Nothing
+    };
+    Ok((kept, key, pending))
+}
+
+/// The token that stands in a binding.
+fn bound(namespace: &NamespacePlan, data: &DataDir) -> Result<Option<String>, Failure> {
+    let binding = data.binding(&namespace.name).join("token");
+    match fs::read_to_string(&binding) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // Without it, each look would issue another.
+        read => read.map(Some).map_err(|e| io_failure("read the token in", &binding, &e)),
+    }
+}
+
 impl Issued {
+    fn none() -> Self {
+        let (earlier, values) = (Vec::new(), Vec::new());
+        Self { known: None, earlier, values, due_at: None, pending: Pending::Nothing }
+    }
+
     fn due(&mut self, time: u64) {
         self.due_at = self.due_at.into_iter().chain([time]).min();
     }
@@ -126,72 +135,31 @@ fn logged_as(namespace: &NamespacePlan) -> String {
     format!("namespace/{}", namespace.name)
 }
 
-/// What is kept of a StoreNamespace. What stands in the binding of one that is not known yet is the
-/// static token of an earlier version: that is good for as long as a token that is issued now.
-fn entry<'a>(
-    kept: &'a mut Kept,
+/// What is kept of a StoreNamespace that is not known yet. What stands in its binding is the static
+/// token of an earlier version: that is good for as long as a token that is issued now.
+fn new_entry(
     namespace: &NamespacePlan,
     there: Option<&str>,
     now: u64,
-) -> Result<&'a KeptNamespace, Failure> {
-    if !kept.namespaces.contains_key(&namespace.name) {
-        let token = there.and_then(|there| Token::parse(there).ok());
-        let token = token.filter(|it| it.grant == TokenGrant::default() && !it.value.contains('.'));
-        let until = now.saturating_add(namespace.token_life.as_secs());
-        let earlier = token.map(|token| Earlier { token: token.value, until });
-        let uid = kept_token::random()?;
-        kept.namespaces.insert(namespace.name.clone(), KeptNamespace { uid, earlier });
-    }
+) -> Result<KeptNamespace, Failure> {
+    let token = there.and_then(|there| Token::parse(there).ok());
+    let token = token.filter(|it| it.grant == TokenGrant::default() && !it.value.contains('.'));
+    let until = now.saturating_add(namespace.token_life.as_secs());
+    let earlier = token.map(|token| Earlier { token: token.value, until });
+    Ok(KeptNamespace { uid: kept_token::random()?, seen: None, earlier })
+}
+
+/// The same without a static token that is over, and with what is to be known later.
+fn brought_up(place: KeptNamespace, namespace: &NamespacePlan, now: u64) -> KeptNamespace {
     let is_revoked = namespace.token_generation > 0;
-    match kept.namespaces.get_mut(&namespace.name) {
-        Some(place) => {
-            place.earlier = place.earlier.take().filter(|it| now < it.until && !is_revoked);
-            Ok(place)
-        }
-        // It was put there above.
-        None => Err(Failure::Environment("a StoreNamespace was lost; this is a bug".to_owned())),
-    }
-}
-
-fn read(path: &Path) -> Result<(Kept, SigningKey), Failure> {
-    let damaged = || {
-        Failure::Environment(format!(
-            "{} does not hold a signing key; remove it to have a new one made and the tokens of \
-             the StoreNamespaces issued anew",
-            path.display()
-        ))
-    };
-    match fs::read(path) {
-        Ok(text) => {
-            let kept: Kept = serde_json::from_slice(&text).map_err(|_| damaged())?;
-            let key = URL_SAFE_NO_PAD.decode(&kept.key).ok();
-            let key = key.and_then(|key| SigningKey::read(&key)).ok_or_else(damaged)?;
-            Ok((kept, key))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let key = SigningKey::generate().map_err(|e| Failure::Environment(e.to_string()))?;
-            let kept = Kept {
-                audience: kept_token::random()?,
-                key: URL_SAFE_NO_PAD.encode(key.to_pkcs8()),
-                namespaces: BTreeMap::new(),
-            };
-            Ok((kept, key))
-        }
-        Err(error) => Err(io_failure("read the signing key in", path, &error)),
-    }
-}
-
-fn write(path: &Path, kept: &Kept) -> Result<(), Failure> {
-    let failed = |e| io_failure("keep the signing key in", path, &e);
-    private_file::make_dir(private_file::directory_of(path)).map_err(failed)?;
-    let mut text = serde_json::to_vec_pretty(kept)
-        .map_err(|e| Failure::Environment(format!("cannot encode the signing key: {e}")))?;
-    text.push(b'\n');
-    private_file::write(path, &text).map_err(failed)
+    let KeptNamespace { uid, seen: _, earlier } = place;
+    let earlier = earlier.filter(|it| now < it.until && !is_revoked);
+    KeptNamespace { uid, seen: Some(Seen::of(namespace)), earlier }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::os::unix::fs::PermissionsExt;
     use std::time::Duration;
 
@@ -235,6 +203,7 @@ mod tests {
     /// Issues, and puts the tokens where holders find them.
     fn issued(store: &StorePlan, data: &DataDir, now: u64) -> Issued {
         let issued = issue(store, data, now).unwrap();
+        issued.pending.commit().unwrap();
         for (namespace, value) in store.namespaces.iter().zip(&issued.values) {
             let binding = data.binding(&namespace.name);
             fs::create_dir_all(&binding).unwrap();
@@ -314,6 +283,39 @@ mod tests {
         assert!(then.earlier.is_empty());
         assert_ne!(then.values, first.values);
         assert_eq!(uid(&then), uid(&first));
+    }
+
+    #[test]
+    fn what_an_earlier_version_kept_is_read_and_completed() {
+        let root = tempfile::tempdir().unwrap();
+        let data = DataDir::open(root.path()).unwrap();
+        let first = issued(&store(&["cart"]), &data, NOW);
+        let path = data.signing_key("demo");
+        let whole = fs::read(&path).unwrap();
+        let mut kept: serde_json::Value = serde_json::from_slice(&whole).unwrap();
+        let removed = kept["namespaces"]["cart"].as_object_mut().unwrap().remove("seen");
+        assert_eq!(removed, Some(json!({"contract": "kv", "tokenGeneration": 0})));
+        fs::write(&path, kept.to_string()).unwrap();
+        assert!(kept_keys::seen(&path).unwrap().is_empty());
+        let second = issued(&store(&["cart"]), &data, NOW);
+        assert_eq!((uid(&second), &second.values), (uid(&first), &first.values));
+        assert_eq!(fs::read(&path).unwrap(), whole, "it is known from now on");
+    }
+
+    #[test]
+    fn nothing_is_kept_before_it_is_taken_up() {
+        let root = tempfile::tempdir().unwrap();
+        let data = DataDir::open(root.path()).unwrap();
+        let first = issued(&store(&["cart"]), &data, NOW);
+        let whole = fs::read(data.signing_key("demo")).unwrap();
+        let mut next = store(&["cart", "menu"]);
+        next.namespaces[0].token_generation = 5;
+        for next in [next, store(&["menu"]), store(&[])] {
+            drop(issue(&next, &data, NOW).unwrap());
+            drop(remember(&next, &data, NOW).unwrap());
+            assert_eq!(fs::read(data.signing_key("demo")).unwrap(), whole);
+        }
+        assert_eq!(issued(&store(&["cart"]), &data, NOW).known, first.known);
     }
 
     #[test]

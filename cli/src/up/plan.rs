@@ -8,7 +8,7 @@ use std::time::Duration;
 use stowage_config::{Access, NamespaceGrant, SidecarConfig, SyncConfig, Token, TokenGrant};
 use stowage_crds::NamespaceContract;
 
-use crate::manifests::SecretValue;
+use crate::manifests::{Origin, SecretValue};
 
 /// Everything that should be served and synced.
 #[derive(Clone, Default, PartialEq)]
@@ -17,6 +17,8 @@ pub(crate) struct Plan {
     pub(crate) stores: Vec<StorePlan>,
     /// Branches of sources that are not suspended.
     pub(crate) branches: BTreeMap<BranchKey, BranchPlan>,
+    /// Where the StoreNamespaces stand, by name; not a part of them, so that nothing changes with it.
+    pub(crate) origins: BTreeMap<String, Origin>,
 }
 
 /// One Store.

@@ -53,7 +53,8 @@ pub(crate) fn plan(args: &UpArgs) -> Result<Plan, Failure> {
         .map_err(|problems| Failure::Input(describe(&problems)))
 }
 
-fn describe(problems: &Problems) -> String {
+/// All problems, for a person.
+pub(crate) fn describe(problems: &Problems) -> String {
     let count = problems.iter().count();
     let plural = if count == 1 { "" } else { "s" };
     format!("the manifests have {count} problem{plural}:\n{problems}")
@@ -61,7 +62,8 @@ fn describe(problems: &Problems) -> String {
 
 fn compile(read: &Manifests, data: &Path, insecure: bool) -> Result<Plan, Problems> {
     let mut problems = name_problems(read);
-    let mut plan = Plan::default();
+    let origins = read.namespaces.iter().map(|it| (it.name_any(), it.origin.clone())).collect();
+    let mut plan = Plan { origins, ..Plan::default() };
     for store in &read.stores {
         match store::plan(read, store, data, insecure) {
             Ok(store) => plan.stores.push(store),
@@ -132,7 +134,8 @@ fn twice<T: ResourceExt>(kind: &str, resources: &[Located<T>]) -> Vec<Problem> {
     problems
 }
 
-fn problem(origin: &Origin, field: &str, message: String) -> Problem {
+/// A problem of the resource at a place.
+pub(crate) fn problem(origin: &Origin, field: &str, message: String) -> Problem {
     let Origin { file, line } = origin;
     Problem { file: file.clone(), line: *line, column: 1, field: field.to_owned(), message }
 }

@@ -19,7 +19,7 @@ use super::plan::{BranchKey, OnRemoval, Plan};
 use super::ready_file::{ReadyFile, ReadyNamespace, ReadyStore};
 use super::served::{self, Ended, ServedStore};
 use super::sources::{CONCURRENT_SYNCS_MAX, SyncedBranch, SyncsWhen};
-use super::{bindings, private_file};
+use super::{bindings, namespace_tokens, private_file, transitions};
 use crate::exit::Failure;
 
 /// How long until tokens that could not be renewed are tried again; a third of their life is left.
@@ -94,8 +94,10 @@ impl Supervisor {
         let kept = self.places.iter().filter(|(name, _)| next.store(name).is_some());
         let kept = kept.map(|(name, place)| (name.clone(), *place)).collect();
         let places = addresses::assign(&next.store_names(), &self.chosen, &kept)?;
+        transitions::check(&next, &self.data)?;
         let resolved = self.resolve(&next)?;
         let steps = diff::steps(&self.plan, &self.running(), &next);
+        self.keep(&next, &resolved)?;
         self.places = places;
         self.due_at = due_at(&resolved);
         self.made = resolved
@@ -139,6 +141,7 @@ impl Supervisor {
             return;
         }
         let renewed = self.resolve(&self.plan).and_then(|resolved| {
+            self.keep(&self.plan, &resolved)?;
             for (name, served) in &self.served {
                 if let Some(resolved) = resolved.get(name) {
                     served.reconfigure(Arc::clone(&resolved.settings));
@@ -234,11 +237,22 @@ impl Supervisor {
 
     /// The settings and tokens of every Store of a plan that is served.
     fn resolve(&self, plan: &Plan) -> Result<BTreeMap<String, Resolved>, Failure> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = seconds_now();
         let stores = plan.stores.iter().filter(|store| !store.suspended);
         stores
             .map(|store| Ok((store.name.clone(), credentials::resolve(store, &self.data, now)?)))
             .collect()
+    }
+
+    /// Keeps what is known of the StoreNamespaces from now on, also of those of suspended Stores.
+    fn keep(&self, plan: &Plan, resolved: &BTreeMap<String, Resolved>) -> Result<(), Failure> {
+        for store in &plan.stores {
+            match resolved.get(&store.name) {
+                Some(resolved) => resolved.pending.commit()?,
+                None => namespace_tokens::remember(store, &self.data, seconds_now())?.commit()?,
+            }
+        }
+        Ok(())
     }
 
     fn running(&self) -> Running {
@@ -375,6 +389,11 @@ impl Supervisor {
         self.reported = now;
         Ok(())
     }
+}
+
+/// Since 1970.
+fn seconds_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// When the first of some Stores has something to renew.

@@ -10,7 +10,7 @@ use stowage_store::{VolumeOptions, VolumeStore};
 
 use crate::support::{ADMIN, Place, run, store, store_with_token};
 
-async fn refused(place: &Place, more: &[&str]) -> (i32, String) {
+pub(crate) async fn refused(place: &Place, more: &[&str]) -> (i32, String) {
     let arguments = place.up_arguments();
     let arguments: Vec<&str> =
         arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();

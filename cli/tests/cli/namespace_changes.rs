@@ -1,0 +1,137 @@
+//! What cannot change of a StoreNamespace, as on a cluster.
+
+use reqwest::StatusCode;
+
+use super::refuses::refused;
+use super::support::{ADMIN, Place, Up, client, eventually, store_with_token};
+
+const ALONE: &[&str] = &["--listen", "127.0.0.1:0"];
+
+/// A Store, and its StoreNamespace `cart`.
+fn manifests(contract: &str, generation: u32) -> String {
+    store_with_token("demo", ADMIN) + &tenant(contract, generation)
+}
+
+fn tenant(contract: &str, generation: u32) -> String {
+    format!(
+        "---\napiVersion: stowage.dev/v1alpha1\nkind: StoreNamespace\nmetadata: {{name: cart}}\n\
+         spec:\n  storeRef: {{name: demo}}\n  contract: {contract}\n  \
+         tokenGeneration: {generation}\n"
+    )
+}
+
+fn suspended(manifests: &str) -> String {
+    let suspend = "auth: {tokensSecretRef: {name: demo-tokens}}";
+    manifests.replace(suspend, &format!("{suspend}\n  suspend: true"))
+}
+
+fn token(place: &Place) -> Option<String> {
+    std::fs::read_to_string(place.data().join("bindings/cart/token")).ok()
+}
+
+async fn is_good(place: &Place, up: &Up, path: &str) -> bool {
+    let (Some(token), Some(table)) = (token(place), up.ready_table()) else { return false };
+    let Some(url) = table["stores"]["demo"]["url"].as_str() else { return false };
+    let answer = client().get(format!("{url}{path}")).bearer_auth(token).send().await;
+    answer.is_ok_and(|it| [StatusCode::OK, StatusCode::NOT_FOUND].contains(&it.status()))
+}
+
+async fn becomes_good(place: &Place, up: &Up, path: &str) {
+    eventually(&format!("the token is good for {path}"), || async {
+        is_good(place, up, path).await.then_some(())
+    })
+    .await;
+}
+
+/// What is refused, and what is said of it.
+fn changes() -> [(String, &'static str); 2] {
+    [
+        (
+            manifests("kv", 1),
+            "demo.yaml:15:1: spec.tokenGeneration: tokenGeneration only grows: a smaller number \
+             would make revoked tokens good again; write 2 or more",
+        ),
+        (
+            manifests("runStore", 2),
+            "demo.yaml:15:1: spec.contract: contract cannot change: write kv again, or delete the \
+             resource and make one with another name",
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn what_a_cluster_refuses_is_reported_and_changes_nothing() {
+    let place = Place::new(&[("demo.yaml", &manifests("kv", 2))]);
+    let up = place.ready(&["demo"]).await;
+    let first = token(&place).expect("a token");
+    for (text, expected) in changes() {
+        let before = up.output();
+        place.write("demo.yaml", &text);
+        up.wait_for_another("manifests changed", &before).await;
+        let said = up.output()[before.len()..].to_owned();
+        assert!(said.contains(expected), "no {expected:?} in {said}");
+        assert!(said.contains("nothing was changed"), "{said}");
+        assert_eq!(token(&place).as_ref(), Some(&first), "the same token");
+        assert!(is_good(&place, &up, "/api/storage?ns=cart").await, "which is good");
+    }
+    place.write("demo.yaml", &manifests("kv", 3));
+    eventually("a greater generation is taken up", || async {
+        token(&place).filter(|now| *now != first)
+    })
+    .await;
+    becomes_good(&place, &up, "/api/storage?ns=cart").await;
+}
+
+#[tokio::test]
+async fn what_a_cluster_refuses_is_refused_at_the_next_start() {
+    let place = Place::new(&[("demo.yaml", &manifests("kv", 2))]);
+    assert!(place.ready(&["demo"]).await.stop().await.success());
+    let first = token(&place).expect("a token");
+    for (text, expected) in changes() {
+        for text in [suspended(&text), text] {
+            let line = if text.contains("suspend") { ":16:" } else { ":15:" };
+            place.write("demo.yaml", &text);
+            let (code, stderr) = refused(&place, ALONE).await;
+            assert_eq!(code, 64, "{stderr}");
+            let expected = expected.replace(":15:", line);
+            assert!(stderr.contains(&expected), "no {expected:?} in {stderr}");
+            assert_eq!(token(&place).as_ref(), Some(&first), "nothing was changed");
+        }
+    }
+    place.write("demo.yaml", &manifests("kv", 2));
+    let up = place.ready(&["demo"]).await;
+    assert!(is_good(&place, &up, "/api/storage?ns=cart").await, "and goes on as it was");
+}
+
+#[tokio::test]
+async fn a_generation_of_a_suspended_store_counts() {
+    let place = Place::new(&[("demo.yaml", &manifests("kv", 2))]);
+    let up = place.ready(&["demo"]).await;
+    for text in [suspended(&manifests("kv", 3)), manifests("kv", 3)] {
+        let before = up.output();
+        place.write("demo.yaml", &text);
+        up.wait_for_another("manifests changed: taken up", &before).await;
+    }
+    let before = up.output();
+    place.write("demo.yaml", &manifests("kv", 2));
+    up.wait_for_another("write 3 or more", &before).await;
+}
+
+#[tokio::test]
+async fn one_that_comes_back_is_another_one_and_may_be_of_any_kind() {
+    let place = Place::new(&[("demo.yaml", &manifests("kv", 2))]);
+    let up = place.ready(&["demo"]).await;
+    let taken_up = async |text: &str| {
+        let before = up.output();
+        place.write("demo.yaml", text);
+        up.wait_for_another("manifests changed: taken up", &before).await;
+    };
+    let without = store_with_token("demo", ADMIN);
+    taken_up(&without).await;
+    taken_up(&manifests("runStore", 0)).await;
+    becomes_good(&place, &up, "/run-stores/cart").await;
+    taken_up(&suspended(&without)).await;
+    taken_up(&suspended(&manifests("kv", 0))).await;
+    taken_up(&manifests("kv", 0)).await;
+    becomes_good(&place, &up, "/api/storage?ns=cart").await;
+}
