@@ -2,6 +2,8 @@
 //! for Kubernetes: an application reads the directory just as it would read the mounted Secret on a
 //! cluster.
 
+use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -31,11 +33,33 @@ pub(crate) fn write(
     let host = addresses::host(store);
     for (name, content) in render::binding(&host, store.port(), &uri(namespace, store), token) {
         let path = directory.join(name);
-        if std::fs::read(&path).ok().as_deref() != Some(content.as_bytes()) {
+        if fs::read(&path).ok().as_deref() != Some(content.as_bytes()) {
             private_file::write(&path, content.as_bytes()).map_err(|e| failed(&path, e))?;
         }
     }
     Ok(())
+}
+
+/// Removes what [`write`] wrote, and the directory where nothing else is in it.
+///
+/// # Errors
+/// Whatever the system says.
+pub(crate) fn remove(directory: &Path) -> io::Result<()> {
+    for (name, _) in render::binding("", 0, "", "") {
+        private_file::remove(&directory.join(name))?;
+    }
+    private_file::remove_temporary(directory)?;
+    match fs::remove_dir(directory) {
+        Err(error)
+            if !matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty
+            ) =>
+        {
+            Err(error)
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -44,6 +68,24 @@ mod tests {
     use stowage_crds::NamespaceContract;
 
     use super::*;
+
+    #[test]
+    fn what_was_written_is_removed_and_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("cart");
+        remove(&directory).unwrap();
+        for (own, expected) in [(None, false), (Some("notes.txt"), true)] {
+            fs::create_dir(&directory).unwrap();
+            let written = render::binding("h", 1, "u", "t").into_iter().map(|(name, _)| name);
+            for name in written.chain([".stowage-x1y2z3"]).chain(own) {
+                fs::write(directory.join(name), "x").unwrap();
+            }
+            remove(&directory).unwrap();
+            assert_eq!(directory.exists(), expected, "{own:?}");
+        }
+        let left = fs::read_dir(&directory).unwrap().map(|it| it.unwrap().file_name());
+        assert_eq!(left.collect::<Vec<_>>(), ["notes.txt"]);
+    }
 
     #[test]
     fn the_uri_leads_to_the_namespace() {

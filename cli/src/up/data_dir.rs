@@ -91,6 +91,24 @@ impl DataDir {
         self.root.join("tokens").join(format!("{store}.keys"))
     }
 
+    /// The Stores that there is a signing key of.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub(crate) fn stores_with_keys(&self) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(self.root.join("tokens")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut stores = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name();
+            let store = name.to_str().and_then(|name| name.strip_suffix(".keys"));
+            stores.extend(store.map(str::to_owned));
+        }
+        Ok(stores)
+    }
+
     /// A StoreNamespace's credentials.
     pub(crate) fn binding(&self, namespace: &str) -> PathBuf {
         self.root.join("bindings").join(namespace)

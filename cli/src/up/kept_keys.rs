@@ -99,6 +99,15 @@ pub(crate) fn seen(path: &Path) -> Result<BTreeMap<String, Seen>, Failure> {
     Ok(kept.into_iter().filter_map(|(name, it)| Some((name, it.seen?))).collect())
 }
 
+/// The names of the StoreNamespaces that are kept in a file.
+///
+/// # Errors
+/// As [`read_or_make`].
+pub(crate) fn names(path: &Path) -> Result<Vec<String>, Failure> {
+    let kept = read(path)?.map(|(kept, _)| kept.namespaces).unwrap_or_default();
+    Ok(kept.into_keys().collect())
+}
+
 fn read(path: &Path) -> Result<Option<(Kept, SigningKey)>, Failure> {
     let damaged = || {
         Failure::Environment(format!(

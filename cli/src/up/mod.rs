@@ -8,6 +8,7 @@ mod announce;
 mod bindings;
 mod credentials;
 mod data_dir;
+mod departed;
 mod diff;
 mod kept_keys;
 mod kept_token;

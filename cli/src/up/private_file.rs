@@ -5,6 +5,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
+/// How the names start of files that are not written to their end.
+const TEMPORARY: &str = ".stowage-";
+
 /// Makes a directory with mode 0700, and those above it; tightens one that is there already.
 ///
 /// # Errors
@@ -33,7 +36,7 @@ pub(crate) fn write_readable(path: &Path, content: &[u8]) -> io::Result<()> {
 fn write_with_mode(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let directory = directory_of(path);
     let mut file = tempfile::Builder::new()
-        .prefix(".stowage-")
+        .prefix(TEMPORARY)
         .permissions(fs::Permissions::from_mode(mode))
         .tempfile_in(directory)?;
     file.write_all(content)?;
@@ -64,6 +67,24 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 /// Whatever the system says.
 pub(crate) fn remove_dir(path: &Path) -> io::Result<()> {
     absent_is_fine(fs::remove_dir_all(path))
+}
+
+/// Removes what a kill left of [`write`] in a directory; one that is not there is no error.
+///
+/// # Errors
+/// Whatever the system says.
+pub(crate) fn remove_temporary(directory: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {

@@ -19,7 +19,7 @@ use super::plan::{BranchKey, OnRemoval, Plan};
 use super::ready_file::{ReadyFile, ReadyNamespace, ReadyStore};
 use super::served::{self, Ended, ServedStore};
 use super::sources::{CONCURRENT_SYNCS_MAX, SyncedBranch, SyncsWhen};
-use super::{bindings, namespace_tokens, private_file, transitions};
+use super::{bindings, departed, namespace_tokens, transitions};
 use crate::exit::Failure;
 
 /// How long until tokens that could not be renewed are tried again; a third of their life is left.
@@ -97,6 +97,7 @@ impl Supervisor {
         transitions::check(&next, &self.data)?;
         let resolved = self.resolve(&next)?;
         let steps = diff::steps(&self.plan, &self.running(), &next);
+        departed::let_go(&next, &steps.unbind, &self.data);
         self.keep(&next, &resolved)?;
         self.places = places;
         self.due_at = due_at(&resolved);
@@ -290,12 +291,6 @@ impl Supervisor {
                     Ok(()) => info!("store {name}: removed with its data (deletionPolicy Delete)"),
                     Err(e) => error!("store {name}: its data in {shown} cannot be removed: {e}"),
                 },
-            }
-        }
-        for name in &steps.unbind {
-            match private_file::remove_dir(&self.data.binding(name)) {
-                Ok(()) => info!("namespace {name}: removed with its credentials; its data stays"),
-                Err(e) => error!("namespace {name}: its credentials cannot be removed: {e}"),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What cannot change of a StoreNamespace, as on a cluster.
+//! What cannot change of a StoreNamespace, as on a cluster; and what goes with one that is deleted.
 
 use reqwest::StatusCode;
 
@@ -134,4 +134,68 @@ async fn one_that_comes_back_is_another_one_and_may_be_of_any_kind() {
     taken_up(&suspended(&manifests("kv", 0))).await;
     taken_up(&manifests("kv", 0)).await;
     becomes_good(&place, &up, "/api/storage?ns=cart").await;
+    // With its Store, whose data stays.
+    let before = up.output();
+    place.write("other.yaml", &(store_with_token("other", ADMIN) + "  suspend: true\n"));
+    up.wait_for_another("manifests changed: taken up", &before).await;
+    let before = up.output();
+    place.remove("demo.yaml");
+    up.wait_for_another("manifests changed: taken up", &before).await;
+    taken_up(&manifests("runStore", 0)).await;
+    becomes_good(&place, &up, "/run-stores/cart").await;
+}
+
+#[tokio::test]
+async fn the_binding_of_one_that_went_while_nothing_ran_goes_at_the_next_start() {
+    let place = Place::new(&[("demo.yaml", &manifests("kv", 2))]);
+    assert!(place.ready(&["demo"]).await.stop().await.success());
+    let bindings = place.data().join("bindings");
+    std::fs::create_dir(bindings.join("mine")).unwrap();
+    for file in ["mine/token", "mine/type", "cart/notes.txt"] {
+        std::fs::write(bindings.join(file), "stowage").unwrap();
+    }
+    place.write("demo.yaml", &store_with_token("demo", ADMIN));
+    assert!(place.ready(&["demo"]).await.stop().await.success());
+    let left = |directory: &str| {
+        let entries = std::fs::read_dir(bindings.join(directory)).unwrap();
+        let mut names: Vec<_> = entries.map(|it| it.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(left("cart"), ["notes.txt"], "what it wrote itself is gone, and nothing else");
+    assert_eq!(left("mine"), ["token", "type"], "no StoreNamespace of that name was ever there");
+
+    std::fs::remove_file(bindings.join("cart/notes.txt")).unwrap();
+    place.write("demo.yaml", &manifests("runStore", 0));
+    let up = place.ready(&["demo"]).await;
+    assert!(is_good(&place, &up, "/run-stores/cart").await, "one that comes back is another one");
+    assert!(up.stop().await.success());
+    place.write("demo.yaml", &store_with_token("other", ADMIN));
+    assert!(place.ready(&["other"]).await.stop().await.success());
+    assert!(!bindings.join("cart").exists(), "also where its Store went with it");
+}
+
+#[tokio::test]
+async fn one_that_comes_back_with_its_store_or_while_that_rests_has_other_tokens() {
+    let all = manifests("kv", 0);
+    let place = Place::new(&[("demo.yaml", &all)]);
+    place.write("other.yaml", &(store_with_token("other", ADMIN) + "  suspend: true\n"));
+    let up = place.ready(&["demo"]).await;
+    let without = suspended(&store_with_token("demo", ADMIN));
+    for (case, gone) in [("while its Store rests", Some(without)), ("with its Store", None)] {
+        let first = token(&place).expect("a token");
+        let before = up.output();
+        match gone {
+            Some(gone) => place.write("demo.yaml", &gone),
+            None => place.remove("demo.yaml"),
+        }
+        up.wait_for_another("manifests changed: taken up", &before).await;
+        let before = up.output();
+        place.write("demo.yaml", &all);
+        up.wait_for_another("manifests changed: taken up", &before).await;
+        becomes_good(&place, &up, "/api/storage?ns=cart").await;
+        let url = format!("{}/api/storage?ns=cart", up.url("demo"));
+        let answer = client().get(url).bearer_auth(&first).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{case}: the token of the first one");
+    }
 }
