@@ -323,7 +323,8 @@ async fn what_the_client_does_not_want_traced_is_not() {
 #[tokio::test]
 async fn a_dead_collector_slows_no_request_and_is_told_of_once() {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let closed = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    // Of an address of its own: no other test is given the port once it is free.
+    let closed = TcpListener::bind("127.0.0.74:0").await.expect("a free port");
     let closed_address = closed.local_addr().expect("its address");
     drop(closed);
     let silent_address = silent.local_addr().expect("its address");
