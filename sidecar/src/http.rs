@@ -49,7 +49,7 @@ pub(crate) use artifacts::StoredArtifact;
 pub(crate) use debug::StorageInfo;
 pub(crate) use health::Health;
 pub(crate) use history::VersionEntry;
-pub(crate) use management::router as management_router;
+pub(crate) use management::{METRICS_TYPE, PATHS as MANAGEMENT_PATHS, router as management_router};
 pub(crate) use metrics::known as known_method;
 pub(crate) use observe::answer;
 pub(crate) use operations::OPERATIONS_MAX;

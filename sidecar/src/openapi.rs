@@ -1,4 +1,4 @@
-//! The description of the main port: OpenAPI 3.1, served at `/openapi.json` and committed as
+//! The description of both ports: OpenAPI 3.1, served at `/openapi.json` and committed as
 //! `docs/openapi.json`.
 //!
 //! Bodies are described by the types that are written and read where there are such, the rest by
@@ -13,6 +13,7 @@ mod kv;
 mod operation;
 mod run_store;
 mod runtimes;
+mod second_port;
 
 use std::sync::OnceLock;
 
@@ -53,7 +54,7 @@ fn description() -> Value {
             "description": "What a Store serves at its main port. A contract that the Store does \
                             not enable is 404. Names are percent-decoded once. A 2xx to a write \
                             means: applied as a whole, visible to every later read, and on stable \
-                            storage.",
+                            storage. Paths with a server of their own stand at the second port.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
@@ -96,6 +97,7 @@ fn paths() -> Value {
         }
         paths.insert(path.to_owned(), Value::Object(item));
     }
+    paths.extend(second_port::paths());
     Value::Object(paths)
 }
 
@@ -104,7 +106,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::http::described_routes;
+    use crate::http::{MANAGEMENT_PATHS, described_routes};
 
     #[test]
     fn the_committed_description_is_this_one() {
@@ -113,25 +115,63 @@ mod tests {
         assert!(committed == document(), "docs/openapi.json is not up to date: run make openapi");
     }
 
+    /// The operations of a path, by method.
+    fn operations(item: &Value) -> impl Iterator<Item = (&String, &Value)> {
+        item.as_object().unwrap().iter().filter(|(name, _)| *name != "servers")
+    }
+
+    /// The paths and methods of a port.
+    fn routes(description: &Value, is_second_port: bool) -> BTreeSet<(String, String)> {
+        let paths = description["paths"].as_object().unwrap().iter();
+        let paths = paths.filter(|(_, item)| item.get("servers").is_some() == is_second_port);
+        let of_path = |(path, item): (&String, _)| {
+            let methods = operations(item).map(|(method, _)| method.to_uppercase());
+            methods.map(|method| (path.clone(), method)).collect::<Vec<_>>()
+        };
+        paths.flat_map(of_path).collect()
+    }
+
     #[test]
-    fn it_describes_what_the_router_knows_and_nothing_else() {
-        let described: BTreeSet<(String, String)> = description()["paths"]
-            .as_object()
-            .unwrap()
-            .iter()
-            .flat_map(|(path, item)| {
-                let methods = item.as_object().unwrap().keys();
-                methods.map(|method| (path.clone(), method.to_uppercase())).collect::<Vec<_>>()
-            })
-            .collect();
-        assert_eq!(described, described_routes());
+    fn it_describes_what_the_routers_know_and_nothing_else() {
+        let description = description();
+        assert_eq!(routes(&description, false), described_routes());
+        let second = MANAGEMENT_PATHS.map(|path| (path.to_owned(), "GET".to_owned()));
+        assert_eq!(routes(&description, true), second.into());
+    }
+
+    /// What an answer of an operation has, its reference followed.
+    fn answer<'a>(description: &'a Value, operation: &'a Value, status: &str) -> &'a Value {
+        let answer = &operation["responses"][status];
+        match answer["$ref"].as_str() {
+            Some(place) => description.pointer(place.trim_start_matches('#')).unwrap(),
+            None => answer,
+        }
+    }
+
+    #[test]
+    fn every_operation_says_what_other_methods_get_and_how_a_version_is_repeated() {
+        let description = description();
+        for (path, item) in description["paths"].as_object().unwrap() {
+            for (method, operation) in operations(item) {
+                let refused = answer(&description, operation, "405");
+                assert!(refused["headers"]["Allow"].is_object(), "{method} {path}: 405 with Allow");
+                for status in operation["responses"].as_object().unwrap().keys() {
+                    let headers = &answer(&description, operation, status)["headers"];
+                    let (tag, version) = (&headers["ETag"], &headers["X-Stowage-Version"]);
+                    assert_eq!(tag.is_object(), version.is_object(), "{method} {path}: {status}");
+                }
+                let wrong_type = &answer(&description, operation, "415")["headers"];
+                let says = wrong_type["Accept-Patch"].is_object();
+                assert_eq!(says, method == "patch", "{method} {path}: Accept-Patch");
+            }
+        }
     }
 
     #[test]
     fn every_operation_has_a_name_of_its_own() {
         let description = description();
         let paths = description["paths"].as_object().unwrap();
-        let operations = paths.values().flat_map(|item| item.as_object().unwrap().values());
+        let operations = paths.values().flat_map(operations).map(|(_, operation)| operation);
         let mut seen = BTreeSet::new();
         for operation in operations {
             let id = operation["operationId"].as_str().unwrap();

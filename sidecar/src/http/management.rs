@@ -18,6 +18,11 @@ use super::drained::Drained;
 use super::observe::end_connection;
 use super::problem::Problem;
 
+/// The paths of the second port: whether the process runs, whether it is ready, its metrics.
+pub(crate) const PATHS: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+/// OpenMetrics, as `Content-Type` says it.
+pub(crate) const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
 /// How long one look at the store answers for.
 const CHECK_VALID: Duration = Duration::from_secs(1);
 /// How long a look at the store may take; a medium that hangs is not ready.
@@ -42,10 +47,11 @@ struct Management {
 pub(crate) fn router(app: Arc<App>) -> Router {
     let state =
         Arc::new(Management { app, last_check: LastCheck::default(), asking: Mutex::default() });
+    let [livez, readyz, metrics] = PATHS;
     Router::new()
-        .route("/livez", get(async || "ok\n"))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
+        .route(livez, get(async || "ok\n"))
+        .route(readyz, get(is_ready))
+        .route(metrics, get(read_metrics))
         .fallback(async || Problem::no_such_path())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(middleware::from_fn(around))
@@ -63,7 +69,7 @@ async fn around(request: Request, next: Next) -> Response {
 }
 
 /// 200 as long as the store can be read and written and no shutdown has begun.
-async fn readyz(State(state): State<Arc<Management>>) -> Result<&'static str, Problem> {
+async fn is_ready(State(state): State<Arc<Management>>) -> Result<&'static str, Problem> {
     if state.app.shutdown.is_cancelled() {
         return Err(Problem::unavailable("the server is shutting down"));
     }
@@ -90,12 +96,11 @@ async fn look(app: &App) -> Result<(), String> {
     }
 }
 
-async fn metrics(State(state): State<Arc<Management>>) -> Response {
-    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+async fn read_metrics(State(state): State<Arc<Management>>) -> Response {
     let capacity = capacity(&state).await;
     let engine = state.app.store.stats();
     let text = state.app.metrics.text(engine.as_ref(), capacity);
-    ([(CONTENT_TYPE, content_type)], text).into_response()
+    ([(CONTENT_TYPE, METRICS_TYPE)], text).into_response()
 }
 
 /// How full the volume is. One that hangs is asked once, however often the metrics are read: each

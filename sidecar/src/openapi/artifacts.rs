@@ -5,7 +5,7 @@ use stowage_config::Contract::Artifacts;
 
 use super::Path;
 use super::components::of;
-use super::operation::{Operation, header_ref, json_answer, with_headers};
+use super::operation::{Operation, answer_ref, header_ref, json_answer, with_headers};
 use crate::http::{Logged, NewEntry, StoredArtifact};
 
 pub(super) fn paths() -> Vec<Path> {
@@ -29,13 +29,18 @@ fn archive([read, write, delete]: [&'static str; 3]) -> Vec<(&'static str, Opera
         .parameters(&["Range", "IfRange"])
         .parameters(&DATES)
         .conditional_read()
+        .answer(304, answer_ref("NotModifiedArchive"))
         .answer(200, bytes("The archive as it was sent", json!({})))
         .answer(206, bytes("The part", json!({"Content-Range": header_ref("ContentRange")})))
         .problems(&[416]);
-    let stored = with_headers(
+    let mut stored = with_headers(
         json_answer("It is there, whether it is new or replaced one", "StoredArtifact"),
-        json!({"ETag": header_ref("ETag"), "X-Stowage-Version": header_ref("XStowageVersion")}),
+        json!({"ETag": header_ref("ETag")}),
     );
+    // It tells of the archive and is not it.
+    if let Some(headers) = stored["headers"].as_object_mut() {
+        headers.remove("Cache-Control");
+    }
     let put = Operation::new(write, Artifacts, "Upload an archive")
         .describe(
             "It streams to the disk and becomes visible as a whole. If-None-Match: * makes builds \

@@ -137,27 +137,47 @@ fn headers() -> Value {
         "Link": header("RFC 8288: rel=\"next\" is the next page"),
         "LastModified": header("When the archive was published, to the second"),
         "AcceptRanges": always("bytes"),
-        "ContentRange": always("Which part of the archive it is"),
+        "ContentRange": always("Which part of the archive it is, or how long that is"),
         "ContentDisposition": always("attachment, with a file name"),
+        "Allow": always("RFC 9110 §10.2.1: the methods that this path takes"),
+        "AcceptPatch": always("RFC 5789 §3.1: application/json"),
         "RetryAfter": always("Seconds"),
         "WwwAuthenticate": always("RFC 6750: Bearer"),
     })
 }
 
 fn responses() -> Value {
-    let problem = |description: &str, mut headers: Value| {
+    let of_second_port = |description: &str, mut headers: Value| {
         headers["Cache-Control"] = header_ref("NoStore");
         let content = json!({"application/problem+json": {"schema": schema_ref("Problem")}});
-        with_headers(json!({"description": description, "content": content}), headers)
+        json!({"description": description, "content": content, "headers": headers})
+    };
+    let problem = |description: &str, headers: Value| {
+        let mut answer = of_second_port(description, headers);
+        let headers = answer["headers"].take();
+        with_headers(answer, headers)
     };
     let none = || json!({});
+    let wrong_type =
+        "Not JSON where JSON is wanted, a form where an archive is, or a content coding";
+    let wrong_method = "Another method than those of this path";
+    let allowed = || json!({"Allow": header_ref("Allow")});
     let tagged = || json!({"ETag": header_ref("ETag")});
+    let page = || json!({"Link": header_ref("Link"), "X-Stowage-Continue": header_ref("XStowageContinue")});
+    let of_set = |mut headers: Value| {
+        headers["X-Stowage-Revision"] = header_ref("XStowageRevision");
+        headers
+    };
+    let not_modified = |mut headers: Value| {
+        headers["ETag"] = header_ref("ETag");
+        with_headers(json!({"description": "If-None-Match names what stands there"}), headers)
+    };
     let later = || json!({"Retry-After": header_ref("RetryAfter")});
     json!({
-        "NotModified": with_headers(
-            json!({"description": "If-None-Match names what stands there"}),
-            tagged(),
-        ),
+        "NotModified": not_modified(json!({})),
+        "NotModifiedPage": not_modified(page()),
+        "NotModifiedArchive": not_modified(json!({"Last-Modified": header_ref("LastModified")})),
+        "NotModifiedSet": not_modified(of_set(page())),
         "Problem400": problem("Malformed; says what", none()),
         "Problem401": problem(
             "No credentials, or invalid ones",
@@ -165,16 +185,34 @@ fn responses() -> Value {
         ),
         "Problem403": problem("Credentials that lack this right", none()),
         "Problem404": problem("Nothing there, or a contract that the Store does not enable", none()),
+        "Problem404Key": problem(
+            "A key that is not in the namespace, or a contract that the Store does not enable",
+            tagged(),
+        ),
+        "Problem404Set": problem(
+            "Nothing there, or a contract that the Store does not enable; an emptied set has a revision",
+            of_set(json!({})),
+        ),
+        "Problem405": problem(wrong_method, allowed()),
         "Problem408": problem("The body stalled", none()),
         "Problem410": problem("A version that is not kept", none()),
         "Problem412": problem("A precondition does not hold; nothing was applied", tagged()),
         "Problem413": problem("The body is over the limit, which it says", none()),
-        "Problem415": problem("Not JSON where JSON is wanted, a form where an archive is, or a content coding", none()),
-        "Problem416": problem("No byte of the archive is in the range", none()),
+        "Problem415": problem(wrong_type, none()),
+        "Problem415Patch": problem(wrong_type, json!({"Accept-Patch": header_ref("AcceptPatch")})),
+        "Problem416": problem(
+            "No byte of the archive is in the range",
+            json!({"ETag": header_ref("ETag"), "Content-Range": header_ref("ContentRange")}),
+        ),
         "Problem428": problem("A write that needs a condition came without", none()),
         "Problem429": problem("Over the rate limit; nothing was applied", later()),
         "Problem500": problem("Unknown whether the write was applied; or damaged; or a defect", none()),
         "Problem503": problem("Not ready, or ending; nothing was applied", later()),
         "Problem507": problem("The volume or a quota is full; reads and deletes still work", none()),
+        "SecondPort405": of_second_port(wrong_method, allowed()),
+        "SecondPort503": of_second_port(
+            "The storage cannot be read and written, or a shutdown has begun",
+            later(),
+        ),
     })
 }

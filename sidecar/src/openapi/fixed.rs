@@ -5,13 +5,16 @@ use stowage_config::Contract;
 
 use super::Path;
 use super::components::of;
-use super::operation::Operation;
+use super::operation::{Operation, header_ref, schema_ref, with_headers};
 use crate::http::{Health, StorageInfo};
 
 pub(super) fn paths() -> Vec<Path> {
     let health = |id| {
         let operation = Operation::open(id, "Whether the process answers");
-        vec![("get", operation.json(200, "It does", "Health"))]
+        let content = json!({"application/json": {"schema": schema_ref("Health")}});
+        let answer = json!({"description": "It does", "content": content});
+        let headers = json!({"Cache-Control": header_ref("NoStore")});
+        vec![("get", operation.answer(200, with_headers(answer, headers)))]
     };
     let description = Operation::open("describe", "This description")
         .document(200, "OpenAPI 3.1", "Document")

@@ -6,7 +6,7 @@ use stowage_store::{EVENT_NUMBER_MAX, NAME_BYTES_MAX};
 
 use super::Path;
 use super::components::SEGMENT;
-use super::operation::{Operation, header_ref, schema_ref, with_headers};
+use super::operation::{Operation, answer_ref, header_ref, schema_ref, with_headers};
 
 pub(super) fn paths() -> Vec<Path> {
     vec![
@@ -120,6 +120,7 @@ fn list(id: &'static str, summary: &'static str, item: &str) -> Operation {
         )
         .conditional_read()
         .answer(200, answer)
+        .answer(304, answer_ref("NotModifiedPage"))
 }
 
 pub(super) fn schemas() -> Value {

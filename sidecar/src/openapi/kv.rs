@@ -5,7 +5,7 @@ use stowage_config::Contract::Kv;
 use stowage_store::MEMBER_KEY_BYTES_MAX;
 
 use super::Path;
-use super::operation::{Operation, schema_ref};
+use super::operation::{Operation, answer_ref, schema_ref};
 use crate::http::ttl::SECONDS_MAX;
 
 pub(super) fn paths() -> Vec<Path> {
@@ -29,7 +29,8 @@ fn namespace([read, patch, clear]: [&'static str; 3]) -> Vec<(&'static str, Oper
             "Document",
         )
         .watched()
-        .historic();
+        .historic()
+        .answer(404, answer_ref("Problem404Key"));
     let patch = of_namespace(Operation::new(patch, Kv, "Apply operations, all or none"))
         .describe(
             "In order. The version grows by exactly one, also where nothing changes, and never \
@@ -38,6 +39,7 @@ fn namespace([read, patch, clear]: [&'static str; 3]) -> Vec<(&'static str, Oper
         .parameters(&["AppId", "Prefer"])
         .conditional_write()
         .json_body("Operations", true)
+        .answer(415, answer_ref("Problem415Patch"))
         .document(200, "The new version; empty with Prefer: return=minimal", "Patched")
         .document(201, "The same, where the version was 0", "Patched")
         .problems(&[428]);

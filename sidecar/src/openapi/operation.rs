@@ -18,12 +18,18 @@ pub(super) struct Operation {
 impl Operation {
     /// An operation of a contract. Whoever calls it needs the right to.
     pub(super) fn new(id: &'static str, contract: Contract, summary: &'static str) -> Self {
-        Self::of(id, contract.as_str(), summary).problems(&[400, 401, 403, 404, 429, 500, 503])
+        Self::of(id, contract.as_str(), summary).problems(&[400, 401, 403, 404, 405, 429, 500, 503])
     }
 
     /// An operation of the server itself, which needs no credentials.
     pub(super) fn open(id: &'static str, summary: &'static str) -> Self {
-        Self { is_open: true, ..Self::of(id, "server", summary) }
+        Self { is_open: true, ..Self::of(id, "server", summary) }.problems(&[405])
+    }
+
+    /// An operation of the second port, which needs no credentials.
+    pub(super) fn of_second_port(id: &'static str, summary: &'static str) -> Self {
+        let operation = Self { is_open: true, ..Self::of(id, "server", summary) };
+        operation.answer(405, answer_ref("SecondPort405"))
     }
 
     fn of(id: &'static str, tag: &'static str, summary: &'static str) -> Self {
@@ -108,11 +114,7 @@ impl Operation {
 
     /// Answers with JSON under a tag.
     pub(super) fn document(self, status: u16, description: &str, schema: &str) -> Self {
-        let headers = json!({
-            "ETag": header_ref("ETag"),
-            "X-Stowage-Version": header_ref("XStowageVersion"),
-            "Cache-Control": header_ref("CacheControl"),
-        });
+        let headers = json!({"ETag": header_ref("ETag")});
         self.answer(status, with_headers(json_answer(description, schema), headers))
     }
 
@@ -132,7 +134,9 @@ impl Operation {
             answer["headers"]["Link"] = header_ref("Link");
             answer["headers"]["X-Stowage-Continue"] = header_ref("XStowageContinue");
         }
-        self.parameters(&["At", "History", "Limit", "Continue"]).problems(&[410])
+        self.parameters(&["At", "History", "Limit", "Continue"])
+            .answer(304, answer_ref("NotModifiedPage"))
+            .problems(&[410])
     }
 
     /// Answers with JSON.
@@ -199,9 +203,16 @@ pub(super) fn json_answer(description: &str, schema: &str) -> Value {
     with_headers(json!({"description": description, "content": content}), json!({}))
 }
 
-/// Adds header fields, and those of every answer.
+/// Adds header fields, and those of every answer. Where there is a tag, its text is repeated, and caches have to
+/// ask before they go by it; a problem, which none may keep, has said so.
 pub(super) fn with_headers(mut answer: Value, headers: Value) -> Value {
     let mut all = headers;
+    if all.get("ETag").is_some() {
+        all["X-Stowage-Version"] = header_ref("XStowageVersion");
+        if all.get("Cache-Control").is_none() {
+            all["Cache-Control"] = header_ref("CacheControl");
+        }
+    }
     all["X-Request-Id"] = header_ref("XRequestId");
     all["X-Storage-Backend"] = header_ref("XStorageBackend");
     answer["headers"] = all;

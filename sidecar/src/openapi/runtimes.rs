@@ -6,7 +6,7 @@ use stowage_store::NAME_BYTES_MAX;
 
 use super::Path;
 use super::components::{SEGMENT, of};
-use super::operation::{Operation, header_ref, schema_ref, with_headers};
+use super::operation::{Operation, answer_ref, header_ref, schema_ref, with_headers};
 use crate::http::SetSummary;
 
 pub(super) fn paths() -> Vec<Path> {
@@ -28,7 +28,9 @@ fn set() -> Vec<(&'static str, Operation)> {
         .conditional_read()
         .answer(200, revised("The files by path, bytewise", schema_ref("RuntimeFiles")))
         .watched()
-        .historic();
+        .historic()
+        .answer(304, answer_ref("NotModifiedSet"))
+        .answer(404, answer_ref("Problem404Set"));
     let put = Operation::new("replaceRuntimeSet", Runtimes, "Replace the whole set of a branch")
         .describe("Readers see the old set or the new one. The same content again keeps the tag.")
         .conditional_write()
@@ -48,6 +50,8 @@ fn file() -> Operation {
         .conditional_read()
         .parameters(&["At"])
         .problems(&[410])
+        .answer(304, answer_ref("NotModifiedSet"))
+        .answer(404, answer_ref("Problem404Set"))
         .answer(200, revised("The config as JSON", schema_ref("Document")))
 }
 
