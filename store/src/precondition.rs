@@ -77,17 +77,6 @@ impl Preconditions {
         Verdict::Holds
     }
 
-    /// Evaluates against a representation without a tag, such as one whose bytes nobody knows before they
-    /// are sent: `*` is all that can be said of it.
-    #[must_use]
-    pub fn evaluate_untagged(&self) -> Verdict {
-        match (&self.if_match, &self.if_none_match) {
-            (Some(TagCondition::Tags(_)), _) => Verdict::MatchFailed,
-            (_, Some(TagCondition::Any)) => Verdict::NoneMatchFailed,
-            _ => Verdict::Holds,
-        }
-    }
-
     /// Demands that they hold for the current representation's tag, `None` where there is none.
     ///
     /// # Errors

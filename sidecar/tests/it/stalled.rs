@@ -19,9 +19,9 @@ use super::process::{Place, Process};
 use super::raw::{Connection, PATIENCE, Request, get, put};
 use super::watch::resident_bytes;
 
-/// What the tests' servers give a peer.
-const STALL: Duration = Duration::from_secs(2);
-const LIMITS: &str = "limits: {stallTimeout: 2s, idleTimeout: 2s, maxArtifactBytes: 64Mi}";
+/// What the tests' servers give a peer: long enough for a test to ask for everything that is to stall.
+const STALL: Duration = Duration::from_secs(4);
+const LIMITS: &str = "limits: {stallTimeout: 4s, idleTimeout: 4s, maxArtifactBytes: 64Mi}";
 
 /// How many of a kind a peer asks for; three have all coders.
 const HELD: usize = 12;
