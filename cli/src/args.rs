@@ -27,7 +27,7 @@ const EXAMPLES: &str = "\
 Examples:
   stowage validate -f manifests/       check manifests without serving them
   stowage up -f manifests/             serve every Store in them
-  stowage conformance --url http://127.0.0.1:8080 --profile generic
+  stowage conformance --url https://dav.example/files --profile generic
                                        try any server's conditional requests
   stowage completions bash             print completions for bash";
 
@@ -133,7 +133,7 @@ pub struct ValidateArgs {
 Examples:
   stowage conformance --url http://127.0.0.1:8080 --profile kv --token-file token
   stowage conformance --url https://dav.example/files --profile generic --path try
-  stowage conformance --url http://127.0.0.1:8080 --profile generic --only if-match --only races/counter
+  stowage conformance --url https://dav.example/files --profile generic --only if-match
   stowage conformance --profile run-store --list
 
 It writes resources of its own, with random names, and removes them; where the profile has no way to

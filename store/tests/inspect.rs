@@ -176,3 +176,14 @@ fn a_directory_without_a_store_is_left_alone() {
     assert!(refused.contains("holds no store"), "{refused}");
     assert_eq!(directory.path().read_dir().expect("it is there").count(), 0);
 }
+
+/// As where another user may not look into it.
+#[test]
+fn a_directory_that_cannot_be_looked_into_is_not_told_to_be_empty() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let private = directory.path().join(".stowage");
+    std::os::unix::fs::symlink(&private, &private).expect("a link that leads nowhere");
+    let refused = verify(directory.path()).expect_err("it cannot be read");
+    assert!(matches!(refused, InspectError::Open(_)), "{refused}");
+    assert!(!refused.to_string().contains("holds no store"), "{refused}");
+}

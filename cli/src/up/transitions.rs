@@ -36,8 +36,8 @@ fn refused(seen: Seen, next: &NamespacePlan) -> Vec<(&'static str, String)> {
     let mut refused = Vec::new();
     if next.contract != seen.contract {
         let message = format!(
-            "contract cannot change: write {} again, or delete the resource and make one with \
-             another name",
+            "contract cannot change: write {} again, or take the resource out, and put it back as \
+             another one once that has been taken up",
             Contract::from(seen.contract).as_str()
         );
         refused.push(("spec.contract", message));

@@ -53,8 +53,8 @@ fn changes() -> [(String, &'static str); 2] {
         ),
         (
             manifests("runStore", 2),
-            "demo.yaml:15:1: spec.contract: contract cannot change: write kv again, or delete the \
-             resource and make one with another name",
+            "demo.yaml:15:1: spec.contract: contract cannot change: write kv again, or take the \
+             resource out, and put it back as another one once that has been taken up",
         ),
     ]
 }

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use stowage_store::{EventId, InvalidEventId, Name, NameKind};
+use stowage_store::{EVENT_NUMBER_MAX, EventId, Name, NameKind};
 
 /// Why a body cannot stand at a path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -200,7 +200,7 @@ fn same_id(member: Member<'_>, pointer: &'static str, name: &Name) -> Result<(),
 /// A whole number in any spelling of JSON, such as `1.7e12`.
 fn whole_number(member: Member<'_>, pointer: &'static str) -> Result<u64, InvalidDocument> {
     let text = once(member, pointer)?.ok_or_else(|| missing(pointer))?;
-    let wrong = || invalid(pointer, InvalidEventId::Number.to_string());
+    let wrong = || invalid(pointer, format!("must be a whole number from 0 to {EVENT_NUMBER_MAX}"));
     match text.parse::<u64>() {
         Ok(number) => Some(number),
         Err(_) => member.number().and_then(whole),

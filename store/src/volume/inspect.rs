@@ -1,5 +1,7 @@
 //! Looking at a directory that is not being served, and giving up what cannot be read.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -150,13 +152,22 @@ pub fn repair(path: &Path, cut: &Cut) -> Result<String, InspectError> {
 
 /// Takes the lock of a directory that holds a store.
 pub(super) fn take(path: &Path) -> Result<(OsDisk, DirectoryLock), InspectError> {
-    if !path.join(".stowage").is_dir() {
-        return Err(InspectError::NoStore(path.display().to_string()));
-    }
+    require_store(path)?;
     let lock = open::lock(path)?;
     let disk = OsDisk::open(path).map_err(|error| OpenError::from_io(path, error))?;
     open::require_known_format(&disk, path)?;
     Ok((disk, lock))
+}
+
+/// Refuses a directory that holds no store, and one of which that cannot be seen.
+pub(super) fn require_store(path: &Path) -> Result<(), InspectError> {
+    match fs::metadata(path.join(open::PRIVATE)) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(OpenError::from_io(path, error).into())
+        }
+        _ => Err(InspectError::NoStore(path.display().to_string())),
+    }
 }
 
 /// A journal as far as it checks out.

@@ -21,7 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::history;
-use super::inspect::{InspectError, take};
+use super::inspect::{InspectError, require_store, take};
 use super::lock::DirectoryLock;
 use super::open::{self, OpenError};
 use crate::disk::{Access, Disk, DiskFile, Kind, Metadata, OsDisk};
@@ -78,9 +78,7 @@ impl Source {
     /// # Errors
     /// [`InspectError`], where it holds no store or cannot be read.
     pub fn served(path: &Path) -> Result<Self, InspectError> {
-        if !path.join(open::PRIVATE).is_dir() {
-            return Err(InspectError::NoStore(path.display().to_string()));
-        }
+        require_store(path)?;
         let disk = OsDisk::open(path).map_err(|error| OpenError::from_io(path, error))?;
         Ok(Self { disk: Arc::new(disk), _lock: None })
     }
