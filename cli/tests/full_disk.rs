@@ -86,6 +86,48 @@ async fn writes_are_refused_with_507_reads_and_deletes_go_on_and_writes_resume()
     assert!(up.stop().await.success());
 }
 
+/// A StoreNamespace `name` of the Store `demo`.
+fn namespace(name: &str) -> String {
+    format!(
+        "---\napiVersion: stowage.dev/v1alpha1\nkind: StoreNamespace\nmetadata: {{name: {name}}}\nspec:\n  \
+         storeRef: {{name: demo}}\n  contract: kv\n"
+    )
+}
+
+/// What goes from the manifests goes from the disk and the server alike, or not at all; and without
+/// another change of the manifests, once that can be kept.
+#[tokio::test]
+async fn a_change_that_cannot_be_kept_changes_nothing_and_is_tried_again() {
+    let store = store_with_token("demo", ADMIN);
+    let with =
+        |names: &[&str]| store.clone() + &names.iter().map(|it| namespace(it)).collect::<String>();
+    let place = Place::new(&[("demo.yaml", &with(&["cart", "menu"]))]);
+    std::fs::create_dir(place.data()).unwrap();
+    let mut up = place.start(command(&place));
+    up.wait_ready().await;
+    // What the process sees there, and nobody else.
+    let data = format!("/proc/{}/root{}", up.pid(), place.data().display());
+    let binding = std::path::Path::new(&data).join("bindings/menu/token");
+    let token = std::fs::read_to_string(&binding).unwrap();
+    let url = format!("{}/api/storage?ns=menu", up.url("demo"));
+    let status = async || client().get(&url).bearer_auth(&token).send().await.unwrap().status();
+    assert_eq!(status().await, StatusCode::OK);
+
+    let filler = std::path::Path::new(&data).join("filler");
+    let full = std::fs::write(&filler, vec![0; 2 << 20]).unwrap_err();
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    place.write("demo.yaml", &with(&["cart"]));
+    up.wait_for("cannot be taken up: nothing was changed; trying again").await;
+    assert_eq!(std::fs::read_to_string(&binding).unwrap(), token, "nothing was changed");
+    assert_eq!(status().await, StatusCode::OK, "nothing was changed");
+
+    std::fs::remove_file(&filler).unwrap();
+    up.wait_for("manifests changed: taken up").await;
+    assert!(!binding.exists(), "it is gone with its credentials");
+    assert_eq!(status().await, StatusCode::UNAUTHORIZED, "what was deleted is refused");
+    assert!(up.stop().await.success());
+}
+
 #[tokio::test]
 async fn an_upload_that_does_not_fit_is_507_and_gives_its_room_back() {
     let place = Place::new(&[("demo.yaml", &store_with_token("demo", ADMIN))]);

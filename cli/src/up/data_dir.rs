@@ -146,6 +146,19 @@ impl DataDir {
                 private_file::remove_dir(&entry.path())?;
             }
         }
+        self.sweep_half_written()
+    }
+
+    /// Removes the credentials that a kill has cut short.
+    fn sweep_half_written(&self) -> io::Result<()> {
+        private_file::remove_temporary(&self.root.join("tokens"))?;
+        let Ok(bindings) = fs::read_dir(self.root.join("bindings")) else { return Ok(()) };
+        for binding in bindings {
+            let binding = binding?;
+            if binding.file_type()?.is_dir() {
+                private_file::remove_temporary(&binding.path())?;
+            }
+        }
         Ok(())
     }
 }
@@ -202,13 +215,20 @@ mod tests {
     #[test]
     fn what_a_killed_process_left_is_swept_and_trees_stay() {
         let root = tempfile::tempdir().unwrap();
-        for dir in ["demo", ".run/secret", ".deleted-old/x"] {
+        for dir in ["demo", ".run/secret", ".deleted-old/x", "tokens", "bindings/cart"] {
             fs::create_dir_all(root.path().join(dir)).unwrap();
+        }
+        let half_written = ["tokens/.stowage-x1", "bindings/cart/.stowage-x2"];
+        let whole = ["tokens/demo.keys", "bindings/cart/token"];
+        for file in half_written.iter().chain(&whole) {
+            fs::write(root.path().join(file), "secret").unwrap();
         }
         let data = DataDir::open(root.path()).unwrap();
         assert!(data.store("demo").is_dir());
         assert!(!run(root.path()).exists(), "secrets of the last run are gone");
         assert!(!root.path().join(".deleted-old").exists());
+        let left = |files: [&str; 2]| files.map(|file| root.path().join(file).exists());
+        assert_eq!((left(half_written), left(whole)), ([false; 2], [true; 2]));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! they are forgotten with what was written for them, and one that comes back is another one.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use tracing::{error, info, warn};
 
@@ -9,13 +10,19 @@ use super::data_dir::DataDir;
 use super::plan::Plan;
 use super::{bindings, kept_keys, private_file};
 
-/// Removes the credentials of what a plan does not have, and the keys of Stores that it does not
-/// have; before it is forgotten that they were there, so that a kill in between leaves nothing.
-/// `unbind` is known to be gone without being kept. What could not be removed is reported and left:
-/// it is in nobody's way.
-pub(crate) fn let_go(plan: &Plan, unbind: &[String], data: &DataDir) {
-    let namespaces = plan.stores.iter().flat_map(|store| &store.namespaces);
-    let wanted: BTreeSet<&str> = namespaces.map(|it| it.name.as_str()).collect();
+/// What a plan does not have any more.
+pub(crate) struct Departed {
+    /// The names of the StoreNamespaces.
+    namespaces: BTreeSet<String>,
+    /// The keys of Stores.
+    keys: Vec<PathBuf>,
+}
+
+/// Looks for what a plan does not have; `unbind` is known to be gone without being kept. That is to
+/// be done before it is forgotten that they were there.
+pub(crate) fn departed(plan: &Plan, unbind: &[String], data: &DataDir) -> Departed {
+    let wanted = plan.stores.iter().flat_map(|store| &store.namespaces);
+    let wanted: BTreeSet<&str> = wanted.map(|it| it.name.as_str()).collect();
     let stores = match data.stores_with_keys() {
         Ok(stores) => stores,
         Err(error) => {
@@ -23,28 +30,37 @@ pub(crate) fn let_go(plan: &Plan, unbind: &[String], data: &DataDir) {
             Vec::new()
         }
     };
-    let mut gone: BTreeSet<String> = unbind.iter().cloned().collect();
-    let mut unused = Vec::new();
+    let mut namespaces: BTreeSet<String> = unbind.iter().cloned().collect();
+    let mut keys = Vec::new();
     for store in &stores {
         let path = data.signing_key(store);
         match kept_keys::names(&path) {
             Ok(names) => {
-                gone.extend(names.into_iter().filter(|name| !wanted.contains(name.as_str())));
-                unused.extend(plan.store(store).is_none().then_some(path));
+                let names = names.into_iter();
+                namespaces.extend(names.filter(|name| !wanted.contains(name.as_str())));
+                keys.extend(plan.store(store).is_none().then_some(path));
             }
             // Somebody else's file, for all that is known.
             Err(failure) => warn!("{failure}"),
         }
     }
-    for name in &gone {
-        match bindings::remove(&data.binding(name)) {
-            Ok(()) => info!("namespace {name}: removed with its credentials; its data stays"),
-            Err(e) => error!("namespace {name}: its credentials cannot be removed: {e}"),
+    Departed { namespaces, keys }
+}
+
+impl Departed {
+    /// Removes their credentials, once nobody takes those any more: what is left of them where that
+    /// is cut short opens nothing. What cannot be removed is reported and left.
+    pub(crate) fn remove(self, data: &DataDir) {
+        for name in &self.namespaces {
+            match bindings::remove(&data.binding(name)) {
+                Ok(()) => info!("namespace {name}: removed with its credentials; its data stays"),
+                Err(e) => error!("namespace {name}: its credentials cannot be removed: {e}"),
+            }
         }
-    }
-    for path in &unused {
-        if let Err(error) = private_file::remove(path) {
-            error!(%error, "{} of a Store that is gone cannot be removed", path.display());
+        for path in &self.keys {
+            if let Err(error) = private_file::remove(path) {
+                error!(%error, "{} of a Store that is gone cannot be removed", path.display());
+            }
         }
     }
 }
@@ -66,7 +82,7 @@ mod tests {
         for file in files {
             fs::write(root.path().join(file), "{}").unwrap();
         }
-        let_go(&Plan::default(), &[], &data);
+        departed(&Plan::default(), &[], &data).remove(&data);
         for file in files {
             assert!(root.path().join(file).exists(), "{file}");
         }

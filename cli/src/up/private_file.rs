@@ -75,7 +75,12 @@ pub(crate) fn remove_dir(path: &Path) -> io::Result<()> {
 /// Whatever the system says.
 pub(crate) fn remove_temporary(directory: &Path) -> io::Result<()> {
     let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        // Something else in its place is told by who wants to write there.
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            return Ok(());
+        }
         entries => entries?,
     };
     for entry in entries {

@@ -31,6 +31,8 @@ pub(crate) struct Session<'a> {
     readiness: OptionFuture<BoxFuture<'static, ()>>,
     /// The Stores that a person has been told of.
     announced: BTreeSet<String>,
+    /// Why the manifests as they are now could not be taken up, where that is no fault of theirs.
+    owed: Option<String>,
 }
 
 impl<'a> Session<'a> {
@@ -45,8 +47,15 @@ impl<'a> Session<'a> {
         show(&supervisor.screen());
         let announced = supervisor.served_names();
         supervisor.release_syncs();
-        let mut session =
-            Self { args, watcher, supervisor, ready, readiness: None.into(), announced };
+        let mut session = Self {
+            args,
+            watcher,
+            supervisor,
+            ready,
+            readiness: None.into(),
+            announced,
+            owed: None,
+        };
         session.await_readiness();
         session
     }
@@ -103,19 +112,31 @@ impl<'a> Session<'a> {
         };
         match taken_up {
             Ok(()) => {
+                self.owed = None;
                 info!("manifests changed: taken up");
                 self.await_readiness();
             }
             Err(failure) => {
-                for line in failure.to_string().lines() {
+                let is_environment = matches!(failure, Failure::Environment(_));
+                let said = failure.to_string();
+                let before = self.owed.take();
+                self.owed = is_environment.then(|| said.clone());
+                if before.as_ref() == Some(&said) {
+                    return;
+                }
+                for line in said.lines() {
                     error!("{line}");
                 }
-                error!("manifests changed and cannot be taken up: nothing was changed");
+                let again = if is_environment { "; trying again" } else { "" };
+                error!("manifests changed and cannot be taken up: nothing was changed{again}");
             }
         }
     }
 
     async fn retry(&mut self) {
+        if self.owed.is_some() {
+            return self.reload().await;
+        }
         match self.supervisor.retry().await {
             Ok(false) => {}
             Ok(true) => {

@@ -97,8 +97,9 @@ impl Supervisor {
         transitions::check(&next, &self.data)?;
         let resolved = self.resolve(&next)?;
         let steps = diff::steps(&self.plan, &self.running(), &next);
-        departed::let_go(&next, &steps.unbind, &self.data);
+        let departed = departed::departed(&next, &steps.unbind, &self.data);
         self.keep(&next, &resolved)?;
+        departed.remove(&self.data);
         self.places = places;
         self.due_at = due_at(&resolved);
         self.made = resolved
