@@ -1,9 +1,11 @@
 //! The life of a server: bound listeners in, a clean end out.
 
 mod accept;
+mod bare_head;
 mod connection;
 mod descriptors;
 pub(crate) use descriptors::downloads_max;
+mod guarded;
 mod streams;
 
 use std::io;

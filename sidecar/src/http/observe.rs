@@ -17,6 +17,7 @@ use super::coding::Coding;
 use super::cors::Origin;
 use super::drained::Drained;
 use super::framing;
+use super::malformed;
 use super::peer::Peer;
 use super::request_id::{self, X_REQUEST_ID};
 use super::router;
@@ -25,6 +26,8 @@ use crate::telemetry::{Ended, RequestTrace};
 
 /// What logs and metrics say of a path that is no route.
 const UNMATCHED: &str = "unmatched";
+/// What logs say of the method where none could be read.
+const NO_METHOD: &[u8] = b"-";
 
 const X_STORAGE_BACKEND: HeaderName = HeaderName::from_static("x-storage-backend");
 const X_STOWAGE_VERSION: HeaderName = HeaderName::from_static("x-stowage-version");
@@ -42,7 +45,7 @@ pub(crate) async fn answer(
     let origin = Origin::of(&parts.method, &parts.headers, &settings.origins);
     let audit = Audit::of(&parts.method);
     let route = router::route(parts.uri.path());
-    let frame = framing::check(&parts);
+    let frame = malformed::check(&parts).and_then(|()| framing::check(&parts));
     let version = parts.version;
     let coding = Coding::accepted(&parts.headers);
     let mut line = AccessLine {
@@ -79,8 +82,7 @@ pub(crate) async fn answer(
 
     let headers = response.headers_mut();
     origin.decorate(headers);
-    headers.insert(X_STORAGE_BACKEND, HeaderValue::from_static(app.store.kind().as_str()));
-    headers.insert(X_REQUEST_ID, id);
+    decorate(&app, id, headers);
     repeat_version(headers);
     end_connection(version, app.shutdown.is_cancelled() || is_left.get(), headers);
     let bytes = response.body().size_hint().exact().unwrap_or(0);
@@ -89,6 +91,40 @@ pub(crate) async fn answer(
     }
     line.outcome = Some(Outcome { status: response.status(), bytes });
     Ok(response)
+}
+
+/// Answers what could not be read as a request, with the status that the HTTP library refuses it with and
+/// its reason; on the second port without an app. Nothing is known of it, not even its id.
+pub(crate) fn refuse_malformed(
+    app: Option<&Arc<App>>,
+    status: StatusCode,
+    reason: &str,
+) -> Response {
+    let mut response = malformed::problem(status, reason).into_response();
+    let Some(app) = app else { return response };
+    let id = request_id::of(&HeaderMap::new());
+    let bytes = response.body().size_hint().exact().unwrap_or(0);
+    app.metrics.request_started(None);
+    drop(AccessLine {
+        app: Arc::clone(app),
+        start: Instant::now(),
+        method: Method::from_bytes(NO_METHOD).unwrap_or_default(),
+        route: UNMATCHED,
+        id: id.clone(),
+        identity: Identity::Unverified,
+        trace: None,
+        audit: Audit::none(),
+        versions: Versions::default(),
+        outcome: Some(Outcome { status, bytes }),
+    });
+    decorate(app, id, response.headers_mut());
+    response
+}
+
+/// What every answer carries.
+fn decorate(app: &App, id: HeaderValue, headers: &mut HeaderMap) {
+    headers.insert(X_STORAGE_BACKEND, HeaderValue::from_static(app.store.kind().as_str()));
+    headers.insert(X_REQUEST_ID, id);
 }
 
 /// Says the tag's text outside the tag, for proxies that weaken or drop it.

@@ -1,10 +1,11 @@
 //! One connection: HTTP/1.1 or h2c, with time limits at every place where a peer can stall.
 
 use std::convert::Infallible;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Context;
 use std::time::Duration;
 
 use axum::response::Response;
@@ -15,14 +16,16 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use stowage_config::Limits;
 use tokio::net::TcpStream;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::guarded::guard;
 use super::streams::{Offered, Streams};
-use crate::http::App;
+use crate::http::{App, HEAD_BYTES_MAX, refuse_malformed};
 
-/// The most bytes of a request's head.
-const HEAD_BYTES_MAX: usize = 64 << 10;
+/// From how many bytes on hyper refuses a head over HTTP/2 itself, without a word of ours. The least that is over
+/// [`HEAD_BYTES_MAX`] for sure is refused as everything else.
+const H2_HEAD_BYTES_MAX: usize = 4 * HEAD_BYTES_MAX;
 /// How many requests one h2c connection may have in flight.
 const STREAMS_MAX: u32 = 256;
 /// How often, and how long, an h2c peer that says nothing is asked whether it is there.
@@ -108,7 +111,6 @@ pub(super) async fn serve_connection<H, F>(
             handler(request)
         }
     });
-    let stream = TokioIo::new(stream);
     let away = going_away(&ends, is_h2, &started);
     if is_h2 {
         let streams = Streams::new();
@@ -117,14 +119,14 @@ pub(super) async fn serve_connection<H, F>(
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_MAX)
             .max_send_buf_size(SEND_BYTES_MAX)
-            .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+            .max_header_list_size(u32::try_from(H2_HEAD_BYTES_MAX).unwrap_or(u32::MAX))
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_EVERY);
         let service = service_fn(move |request| {
             let answer = service.call(request);
             async { Ok::<_, Infallible>(answer.await?.map(Offered::new)) }
         });
-        let connection = builder.serve_connection(stream, service);
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
         let stalled = |count| {
             tracing::debug!(count, "streams were reset: their peer took nothing of them");
             if let Some(app) = &counted {
@@ -137,18 +139,39 @@ pub(super) async fn serve_connection<H, F>(
             closed: streams.rested(times.stall_max, times.stall_max, stalled),
         };
         // Apart, so that a connection of HTTP/1.1 does not carry the room for it.
-        Box::pin(drive(connection, http2::Connection::graceful_shutdown, silence, away, rest))
-            .await;
+        let end = http2::Connection::graceful_shutdown;
+        let ended = Box::pin(drive(connection, |_| (), end, silence, away, rest)).await;
+        log_end(ended.as_ref());
     } else {
         let mut builder = http1::Builder::new();
         builder
             .timer(TokioTimer::new())
             .header_read_timeout(times.rest_max)
             .max_buf_size(HEAD_BYTES_MAX);
-        let connection = builder.serve_connection(stream, service);
+        let (stream, guard) = guard(stream);
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
         // It closes one at rest by itself.
         let rest = Rest { rested: pending(), closed: pending() };
-        drive(connection, http1::Connection::graceful_shutdown, silence, away, rest).await;
+        let (waits, end) = (
+            |context: &mut Context<'_>| guard.release(context),
+            http1::Connection::graceful_shutdown,
+        );
+        let ended = drive(connection, waits, end, silence, away, rest).await;
+        log_end(ended.as_ref());
+        let refusal = |status, error: &hyper::Error| {
+            refuse_malformed(counted.as_ref(), status, &error.to_string())
+        };
+        // A peer that takes nothing is not waited for.
+        let ended = timeout(times.head_max, guard.end(ended.as_ref(), refusal)).await;
+        if let Ok(Err(error)) = ended {
+            tracing::debug!(%error, "the end of a connection could not be written");
+        }
+    }
+}
+
+fn log_end(error: Option<&hyper::Error>) {
+    if let Some(error) = error {
+        tracing::debug!(%error, "a connection ended early");
     }
 }
 
@@ -160,26 +183,30 @@ struct Rest<R, C> {
     closed: C,
 }
 
-/// Serves until the connection ends, is silent for too long, or has ended its last request.
+/// Serves until the connection ends, is silent for too long, or has ended its last request; gives hyper's error
+/// where it ended with one. `waits` is called whenever it waits.
 async fn drive<C: Future<Output = hyper::Result<()>>>(
     connection: C,
+    waits: impl Fn(&mut Context<'_>),
     end: impl FnOnce(Pin<&mut C>),
     mut silence: Pin<&mut impl Future<Output = ()>>,
     away: impl Future<Output = ()>,
     rest: Rest<impl Future<Output = ()>, impl Future<Output = ()>>,
-) {
+) -> Option<hyper::Error> {
     let (mut connection, mut away) = (pin!(connection), pin!(away));
     let (mut rested, mut closed) = (pin!(rest.rested), pin!(rest.closed));
     let mut end = Some(end);
     loop {
-        tokio::select! {
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection ended early");
-                }
-                return;
+        let ended = poll_fn(|context| {
+            let polled = connection.as_mut().poll(context);
+            if polled.is_pending() {
+                waits(context);
             }
-            () = silence.as_mut() => return,
+            polled
+        });
+        tokio::select! {
+            ended = ended => return ended.err(),
+            () = silence.as_mut() => return None,
             () = away.as_mut(), if end.is_some() => {
                 if let Some(end) = end.take() {
                     end(connection.as_mut());
@@ -190,7 +217,7 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
                     end(connection.as_mut());
                 }
             }
-            () = closed.as_mut(), if end.is_none() => return,
+            () = closed.as_mut(), if end.is_none() => return None,
         }
     }
 }

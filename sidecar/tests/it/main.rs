@@ -47,6 +47,7 @@ mod random;
 mod rate_limit;
 mod raw;
 mod refusals;
+mod refused;
 mod revocation;
 mod rows;
 mod run_store;
