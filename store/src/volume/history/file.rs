@@ -39,6 +39,9 @@ const AUTHOR_MAX: usize = 256;
 /// Where no time is known.
 const NO_TIME: i128 = i128::MIN;
 
+/// How often a head is read where the file is cut meanwhile, each time by another round of writes.
+const READS_MAX: usize = 8;
+
 const NANOSECONDS: i128 = 1_000_000;
 
 /// What an entry holds.
@@ -167,22 +170,8 @@ impl<'a> Entries<'a> {
     /// As the disk says.
     pub(super) fn next(&mut self) -> io::Result<Option<(Head, Span)>> {
         let mut bytes = [0; HEAD + AUTHOR_MAX];
-        let bytes = loop {
-            let left = self.length.saturating_sub(self.offset);
-            let most = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-            match self.file.read_exact_at(&mut bytes[..most], self.offset) {
-                Ok(()) => break &bytes[..most],
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    // What was torn is cut off meanwhile; what stands before it is still there.
-                    let length = self.file.metadata()?.length;
-                    if length >= self.length {
-                        return Ok(None);
-                    }
-                    self.length = length;
-                }
-                Err(error) => return Err(error),
-            }
-        };
+        let Some(read) = self.read_ahead(&mut bytes)? else { return Ok(None) };
+        let bytes = &bytes[..read];
         let Some((head, author)) = bytes.split_first_chunk::<HEAD>() else { return Ok(None) };
         let Some((head, length, crc, author)) = read_head(head, author) else { return Ok(None) };
         let offset = self.offset + (HEAD + author) as u64;
@@ -191,6 +180,24 @@ impl<'a> Entries<'a> {
         }
         self.offset = offset + u64::from(length);
         Ok(Some((head, Span { file: self.number, offset, length, crc })))
+    }
+
+    /// Reads on as far as the file and `bytes` go, and says how many bytes; `None` where it is cut each time that
+    /// it is looked at.
+    fn read_ahead(&mut self, bytes: &mut [u8]) -> io::Result<Option<usize>> {
+        for _ in 0..READS_MAX {
+            let left = self.length.saturating_sub(self.offset);
+            let most = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+            match self.file.read_exact_at(&mut bytes[..most], self.offset) {
+                Ok(()) => return Ok(Some(most)),
+                // What was torn is cut off meanwhile, and perhaps appended to: what stands before it is still there.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    self.length = self.file.metadata()?.length;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -335,14 +342,72 @@ pub(super) fn sound(file: &dyn DiskFile, number: u64) -> io::Result<(u64, Vec<(H
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::disk::OsDisk;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-    /// As where a reader has looked at the length, and the next write cuts off what was torn.
+    use super::*;
+    use crate::disk::{Metadata, OsDisk};
+
+    /// A file whose torn end is cut off before a read, and which has grown again behind it.
+    #[derive(Debug)]
+    struct Cutting<'a> {
+        file: &'a dyn DiskFile,
+        sound: u64,
+        cuts: AtomicU64,
+    }
+
+    impl DiskFile for Cutting<'_> {
+        fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+            if self.cuts.load(Relaxed) == 0 {
+                return self.file.read_exact_at(buffer, offset);
+            }
+            self.cuts.fetch_sub(1, Relaxed);
+            let length = self.file.metadata()?.length;
+            self.file.set_length(self.sound)?;
+            let read = self.file.read_exact_at(buffer, offset);
+            self.file.set_length(length + 1)?;
+            read
+        }
+        fn metadata(&self) -> io::Result<Metadata> {
+            self.file.metadata()
+        }
+        fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+            self.file.write_all_at(bytes, offset)
+        }
+        fn set_length(&self, length: u64) -> io::Result<()> {
+            self.file.set_length(length)
+        }
+        fn set_modified(&self, nanoseconds: i128) -> io::Result<()> {
+            self.file.set_modified(nanoseconds)
+        }
+        fn sync_data(&self) -> io::Result<()> {
+            self.file.sync_data()
+        }
+        fn sync(&self) -> io::Result<()> {
+            self.file.sync()
+        }
+    }
+
     #[test]
-    fn what_is_cut_off_behind_an_entry_takes_nothing_of_it_along() {
+    fn what_is_cut_off_and_appended_to_between_length_and_read_is_read_again() {
         let directory = tempfile::tempdir().expect("a directory");
         let disk = OsDisk::open(directory.path()).expect("a disk");
+        let (bytes, sound) = two_entries_and_a_torn_one();
+        let file = disk.create("file").expect("a file");
+        for cuts in [1, 2, READS_MAX as u64 - 1] {
+            file.set_length(0).expect("a cut");
+            file.write_all_at(&bytes, 0).expect("a write");
+            let file = Cutting { file: &*file, sound, cuts: cuts.into() };
+            let mut entries = Entries::new(&file, 1).expect("a length");
+            let mut found = Vec::new();
+            while let Some((head, _)) = entries.next().expect("a read") {
+                found.push(head.sequence);
+            }
+            assert_eq!(found, [1, 2], "{cuts} cuts");
+        }
+    }
+
+    /// The bytes of a file, and how many of them check out.
+    fn two_entries_and_a_torn_one() -> (Vec<u8>, u64) {
         let mut bytes = Vec::new();
         for sequence in [1, 2] {
             let (kind, number, time) = (Kind::Document, sequence, Some(0));
@@ -351,6 +416,15 @@ mod tests {
         }
         let sound = bytes.len() as u64;
         bytes.extend([0; HEAD + AUTHOR_MAX]);
+        (bytes, sound)
+    }
+
+    /// As where a reader has looked at the length, and the next write cuts off what was torn.
+    #[test]
+    fn what_is_cut_off_behind_an_entry_takes_nothing_of_it_along() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let disk = OsDisk::open(directory.path()).expect("a disk");
+        let (bytes, sound) = two_entries_and_a_torn_one();
         let file = disk.create("file").expect("a file");
         file.write_all_at(&bytes, 0).expect("a write");
         for cut_before in 0..=2 {
