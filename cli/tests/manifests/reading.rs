@@ -5,7 +5,7 @@ use std::fs;
 use kube::ResourceExt;
 use stowage::manifests::{self, ObjectName};
 
-use crate::support::{STORE, directory, load};
+use crate::support::{NAMESPACE, STORE, directory, expect, load};
 
 #[test]
 fn what_is_in_order_is_read_in_order() {
@@ -67,6 +67,17 @@ fn a_list_is_read_as_its_items() {
     )]);
     let read = load(&directory).unwrap();
     assert_eq!((read.stores.len(), read.stores[0].origin.line), (1, 4));
+}
+
+#[test]
+fn a_merge_is_one_problem_and_not_also_what_it_would_have_brought() {
+    let name = "metadata: {name: demo}";
+    let store = STORE.replace(name, &format!("{name}\n<<: {{status: {{}}}}"));
+    let expected = [("4:1", "merge keys (<<) are not read: write the fields out")];
+    expect("beside all fields", &format!("{store}{NAMESPACE}"), &expected);
+    let store = STORE.replace("backend:", "<<:");
+    let expected = [("5:3", "merge keys (<<) are not read: write the fields out")];
+    expect("in the place of one", &format!("{store}{NAMESPACE}"), &expected);
 }
 
 #[test]

@@ -49,6 +49,15 @@ fn position(marker: Marker) -> Position {
     Position { line: marker.line(), column: marker.col() + 1 }
 }
 
+/// A node that is read to its end.
+#[derive(Clone)]
+struct Built {
+    node: Node,
+    weight: usize,
+    /// Whether it merges where it is a key: an alias of it does as well.
+    merges: bool,
+}
+
 /// A collection whose end has not come yet.
 struct Open {
     node: Node,
@@ -65,8 +74,11 @@ struct Builder {
     documents: Vec<Node>,
     faults: Vec<Fault>,
     open: Vec<Open>,
-    anchors: HashMap<usize, (Node, usize)>,
+    anchors: HashMap<usize, Built>,
     weight: usize,
+    /// Whether the document that is read has a merge: it lacks fields, and nothing true can be said
+    /// of those.
+    merged: bool,
 }
 
 impl Builder {
@@ -76,11 +88,10 @@ impl Builder {
             Event::Scalar(text, style, anchor, tag) => {
                 let weight = NODE_WEIGHT + text.len();
                 // In quotes it is a key as any other.
-                if text == "<<" && style == ScalarStyle::Plain && tag.is_none() {
-                    self.refuse_merge(at);
-                }
+                let merges = text == "<<" && style == ScalarStyle::Plain && tag.is_none();
                 let value = self.scalar(&text, style, tag.as_deref(), at);
-                self.add(Node { at, content: Content::Scalar(value) }, anchor, weight)
+                let node = Node { at, content: Content::Scalar(value) };
+                self.add(Built { node, weight, merges }, anchor)
             }
             Event::SequenceStart(anchor, tag) => {
                 self.start(Content::Sequence(Vec::new()), at, anchor, tag, "seq")
@@ -89,18 +100,22 @@ impl Builder {
                 self.start(Content::Mapping(Vec::new()), at, anchor, tag, "map")
             }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(open) => self.add_built(open.node, open.anchor, open.weight),
+                Some(Open { node, anchor, weight, .. }) => {
+                    self.add_paid(Built { node, weight, merges: false }, anchor)
+                }
                 None => Ok(()),
             },
             Event::Alias(anchor) => {
-                let Some((node, weight)) = self.anchors.get(&anchor).cloned() else {
+                let Some(mut built) = self.anchors.get(&anchor).cloned() else {
                     let message = "this alias stands inside of what it refers to".to_owned();
                     return Err(Fault { at, message });
                 };
-                self.add(node, 0, weight)
+                built.node.at = at;
+                self.add(built, 0)
             }
             Event::DocumentStart(_) => {
                 self.anchors.clear();
+                self.merged = false;
                 Ok(())
             }
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
@@ -130,27 +145,30 @@ impl Builder {
     }
 
     /// Adds a node that has not been paid for.
-    fn add(&mut self, node: Node, anchor: usize, weight: usize) -> Result<(), Fault> {
-        self.spend(weight, node.at)?;
-        self.add_built(node, anchor, weight)
+    fn add(&mut self, built: Built, anchor: usize) -> Result<(), Fault> {
+        self.spend(built.weight, built.node.at)?;
+        self.add_paid(built, anchor)
     }
 
-    fn add_built(&mut self, node: Node, anchor: usize, weight: usize) -> Result<(), Fault> {
+    fn add_paid(&mut self, built: Built, anchor: usize) -> Result<(), Fault> {
         if anchor > 0 {
-            self.spend(weight, node.at)?;
-            self.anchors.insert(anchor, (node.clone(), weight));
+            self.spend(built.weight, built.node.at)?;
+            self.anchors.insert(anchor, built.clone());
         }
         let Some(open) = self.open.last_mut() else {
-            let empty = node.content == Content::Scalar(Value::Null);
-            self.documents.extend((!empty).then_some(node));
+            let empty = built.node.content == Content::Scalar(Value::Null);
+            self.documents.extend((!empty && !self.merged).then_some(built.node));
             return Ok(());
         };
-        open.weight += weight;
+        open.weight += built.weight;
         match &mut open.node.content {
-            Content::Sequence(items) => items.push(node),
+            Content::Sequence(items) => items.push(built.node),
             Content::Mapping(entries) => match open.key.take() {
-                None => open.key = Some(read_key(&node, &mut open.seen, &mut self.faults)),
-                Some((Some(key), key_at)) => entries.push(Entry { key, key_at, value: node }),
+                None => {
+                    self.merged |= built.merges;
+                    open.key = Some(read_key(&built, &mut open.seen, &mut self.faults));
+                }
+                Some((Some(key), key_at)) => entries.push(Entry { key, key_at, value: built.node }),
                 Some((None, _)) => {}
             },
             Content::Scalar(_) => {}
@@ -189,17 +207,6 @@ impl Builder {
         })
     }
 
-    /// Says of a merge that it is none, where a key comes next.
-    fn refuse_merge(&mut self, at: Position) {
-        let next_is_key = self.open.last().is_some_and(|open| {
-            matches!(open.node.content, Content::Mapping(_)) && open.key.is_none()
-        });
-        if next_is_key {
-            let message = "merge keys (<<) are not read: write the fields out".to_owned();
-            self.faults.push(Fault { at, message });
-        }
-    }
-
     fn refuse_tag(&mut self, at: Position) {
         let message = "a tag (!) means nothing in a manifest: take it out".to_owned();
         self.faults.push(Fault { at, message });
@@ -208,16 +215,19 @@ impl Builder {
 
 /// The key of a mapping's next entry; `None` inside where it is refused and its value with it.
 fn read_key(
-    node: &Node,
+    built: &Built,
     seen: &mut HashMap<String, usize>,
     faults: &mut Vec<Fault>,
 ) -> (Option<String>, Position) {
-    let at = node.at;
+    let at = built.node.at;
     let mut refuse = |message: String| {
         faults.push(Fault { at, message });
         (None, at)
     };
-    let key = match &node.content {
+    if built.merges {
+        return refuse("merge keys (<<) are not read: write the fields out".to_owned());
+    }
+    let key = match &built.node.content {
         Content::Scalar(Value::String(key)) => key.clone(),
         Content::Scalar(_) => return refuse("a key is a text: put it in quotes".to_owned()),
         _ => return refuse("a key is a text, not a list or a mapping".to_owned()),
@@ -282,6 +292,26 @@ mod tests {
         let (documents, faults) = parse("a: <<\nb: [<<]\n");
         assert_eq!(faults, [], "where a value stands");
         assert_eq!(documents[0].to_json(), json!({"a": "<<", "b": ["<<"]}));
+        let (documents, faults) = parse("a: &x '<<'\nb: {*x : 1}\n");
+        assert_eq!(faults, [], "an alias of one in quotes");
+        assert_eq!(documents[0].to_json(), json!({"a": "<<", "b": {"<<": 1}}));
+    }
+
+    #[test]
+    fn a_merge_is_told_of_once_in_whatever_form_it_comes() {
+        let merge = "merge keys (<<) are not read: write the fields out";
+        for (text, line, column) in [
+            ("a: &x {b: 1}\nc:\n  <<: *x\n  d: 2\n", 3, 3),
+            ("a: &x <<\nb: {c: 1, *x : {d: 1}}\n", 2, 11),
+            ("a: [&x <<]\nb:\n  ? *x\n  : {d: 1}\n", 3, 5),
+            ("a: {&x <<: {b: 1}}\n", 1, 5),
+        ] {
+            assert_eq!(faults(text), [(line, column, merge.to_owned())], "{text}");
+        }
+        let (documents, faults) = parse("<<: {a: 1}\n---\nb: 1\n");
+        assert_eq!(faults.len(), 1);
+        let json: Vec<Value> = documents.iter().map(Node::to_json).collect();
+        assert_eq!(json, [json!({"b": 1})], "what lacks what it was to have is no document");
     }
 
     #[test]
