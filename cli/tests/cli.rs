@@ -14,6 +14,8 @@ mod namespace_tokens;
 mod refuses;
 #[path = "cli/reload.rs"]
 mod reload;
+#[path = "cli/rights.rs"]
+mod rights;
 #[path = "cli/serves.rs"]
 mod serves;
 #[path = "cli/shutdown.rs"]

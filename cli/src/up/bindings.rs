@@ -85,6 +85,9 @@ mod tests {
         }
         let left = fs::read_dir(&directory).unwrap().map(|it| it.unwrap().file_name());
         assert_eq!(left.collect::<Vec<_>>(), ["notes.txt"]);
+        fs::create_dir(directory.join(".stowage-theirs")).unwrap();
+        remove(&directory).unwrap();
+        assert!(directory.join(".stowage-theirs").exists(), "it writes no directories");
     }
 
     #[test]

@@ -146,20 +146,32 @@ impl DataDir {
                 private_file::remove_dir(&entry.path())?;
             }
         }
-        self.sweep_half_written()
+        self.sweep_half_written();
+        Ok(())
     }
 
-    /// Removes the credentials that a kill has cut short.
-    fn sweep_half_written(&self) -> io::Result<()> {
-        private_file::remove_temporary(&self.root.join("tokens"))?;
-        let Ok(bindings) = fs::read_dir(self.root.join("bindings")) else { return Ok(()) };
-        for binding in bindings {
-            let binding = binding?;
-            if binding.file_type()?.is_dir() {
-                private_file::remove_temporary(&binding.path())?;
+    /// Removes the credentials that a kill has cut short. What is in the way of that is in the way of
+    /// nothing else: a directory beside the bindings may be somebody else's.
+    fn sweep_half_written(&self) {
+        let swept = |directory: &Path| {
+            if let Err(error) = private_file::remove_temporary(directory) {
+                tracing::warn!(%error, "{} is not looked through for what a kill may have left",
+                    directory.display());
             }
+        };
+        swept(&self.root.join("tokens"));
+        let bindings = self.root.join("bindings");
+        let entries = match fs::read_dir(&bindings) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            entries => entries.and_then(|entries| entries.collect::<io::Result<Vec<_>>>()),
+        };
+        match entries {
+            Ok(entries) => {
+                let is_dir = |it: &fs::DirEntry| it.file_type().is_ok_and(|it| it.is_dir());
+                entries.iter().filter(|it| is_dir(it)).for_each(|it| swept(&it.path()));
+            }
+            Err(error) => tracing::warn!(%error, "{} cannot be read", bindings.display()),
         }
-        Ok(())
     }
 }
 
@@ -229,6 +241,20 @@ mod tests {
         assert!(!root.path().join(".deleted-old").exists());
         let left = |files: [&str; 2]| files.map(|file| root.path().join(file).exists());
         assert_eq!((left(half_written), left(whole)), ([false; 2], [true; 2]));
+    }
+
+    #[test]
+    fn what_it_did_not_write_itself_is_left_and_ends_no_start() {
+        let root = tempfile::tempdir().unwrap();
+        let theirs = ["tokens/.stowage-theirs/x", "bindings/cart/.stowage-theirs/x"];
+        for directory in theirs {
+            fs::create_dir_all(root.path().join(directory)).unwrap();
+        }
+        let ours = root.path().join("bindings/cart/.stowage-x1");
+        fs::write(&ours, "secret").unwrap();
+        drop(DataDir::open(root.path()).unwrap());
+        assert!(theirs.iter().all(|directory| root.path().join(directory).exists()));
+        assert!(!ours.exists(), "what is its own goes");
     }
 
     #[test]

@@ -85,7 +85,9 @@ pub(crate) fn remove_temporary(directory: &Path) -> io::Result<()> {
     };
     for entry in entries {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+        let is_named_so = entry.file_name().to_string_lossy().starts_with(TEMPORARY);
+        // A directory, a link or a pipe of such a name is not of its making.
+        if is_named_so && entry.file_type()?.is_file() {
             remove(&entry.path())?;
         }
     }

@@ -1,10 +1,6 @@
 //! What `stowage up` refuses at start: a clear sentence, an exit code, nothing half started.
 
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::Stdio;
 
 use stowage_store::{VolumeOptions, VolumeStore};
 
@@ -142,29 +138,4 @@ async fn a_stores_directory_that_another_process_serves_is_named() {
     let holder = format!("process {}", std::process::id());
     assert!(stderr.contains("Store demo") && stderr.contains(&holder), "{stderr}");
     drop(held);
-}
-
-#[tokio::test]
-async fn a_directory_without_permission_is_named() {
-    let place = Place::new(&[("a.yaml", &store("demo", ""))]);
-    let readable = |path: &Path, mode| {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-    };
-    std::fs::create_dir(place.data()).unwrap();
-    readable(&place.data(), 0o555);
-    readable(&place.path(""), 0o755);
-    // Root may write anywhere, so it runs a copy, which the other user can reach, as nobody.
-    let binary = place.path("stowage");
-    std::fs::copy(env!("CARGO_BIN_EXE_stowage"), &binary).unwrap();
-    let mut command = std::process::Command::new(&binary);
-    if rustix::process::geteuid().is_root() {
-        command.uid(65534).gid(65534);
-    }
-    let arguments = ["--listen".to_owned(), "127.0.0.1:0".to_owned()];
-    let arguments = place.up_arguments().into_iter().chain(arguments);
-    let output = command.args(arguments).stdin(Stdio::null()).output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
-    let said = ["data", "Permission denied", "give this user the right"];
-    assert!(said.iter().all(|words| stderr.contains(words)), "{stderr}");
 }
