@@ -6,6 +6,8 @@
 mod commands;
 #[path = "cli/conformance.rs"]
 mod conformance;
+#[path = "cli/departures.rs"]
+mod departures;
 #[path = "cli/namespace_changes.rs"]
 mod namespace_changes;
 #[path = "cli/namespace_tokens.rs"]

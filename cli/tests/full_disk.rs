@@ -6,10 +6,13 @@
 #[expect(dead_code, reason = "it serves the other tests of the command too")]
 mod support;
 
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use tokio::process::Command;
 
-use support::{ADMIN, Place, client, store_with_token};
+use support::{ADMIN, Place, Up, client, eventually, store_with_token};
 
 /// `up` with its data on a small file system that only it sees.
 fn command(place: &Place) -> Command {
@@ -86,45 +89,116 @@ async fn writes_are_refused_with_507_reads_and_deletes_go_on_and_writes_resume()
     assert!(up.stop().await.success());
 }
 
-/// A StoreNamespace `name` of the Store `demo`.
-fn namespace(name: &str) -> String {
-    format!(
-        "---\napiVersion: stowage.dev/v1alpha1\nkind: StoreNamespace\nmetadata: {{name: {name}}}\nspec:\n  \
-         storeRef: {{name: demo}}\n  contract: kv\n"
-    )
+/// The data of a running `up`: it sees that, and nobody else.
+fn data(place: &Place, up: &Up) -> PathBuf {
+    format!("/proc/{}/root{}", up.pid(), place.data().display()).into()
+}
+
+/// Takes what room there is.
+fn fill(filler: &Path) {
+    let mut file = std::fs::File::options().create(true).append(true).open(filler).unwrap();
+    let full = loop {
+        if let Err(error) = file.write_all(&[0; 4096]) {
+            break error;
+        }
+    };
+    assert_eq!(full.kind(), ErrorKind::StorageFull);
+}
+
+/// Waits until a change is told of that cannot be kept on a full disk, and keeps that full: where a
+/// page came free meanwhile, the change would fit.
+async fn wait_until_refused(up: &Up, filler: &Path) {
+    eventually("a change that cannot be kept", || async {
+        fill(filler);
+        let said = "cannot be taken up: nothing was changed; trying again";
+        up.output().contains(said).then_some(())
+    })
+    .await;
+}
+
+/// StoreNamespaces of a Store.
+fn namespaces<'a>(store: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    let one = |name: &str| {
+        format!(
+            "---\napiVersion: stowage.dev/v1alpha1\nkind: StoreNamespace\n\
+             metadata: {{name: {name}}}\nspec: {{storeRef: {{name: {store}}}, contract: kv}}\n"
+        )
+    };
+    names.into_iter().map(one).collect()
+}
+
+async fn status(url: &str, token: &str) -> StatusCode {
+    client().get(url).bearer_auth(token).send().await.unwrap().status()
 }
 
 /// What goes from the manifests goes from the disk and the server alike, or not at all; and without
 /// another change of the manifests, once that can be kept.
 #[tokio::test]
 async fn a_change_that_cannot_be_kept_changes_nothing_and_is_tried_again() {
-    let store = store_with_token("demo", ADMIN);
-    let with =
-        |names: &[&str]| store.clone() + &names.iter().map(|it| namespace(it)).collect::<String>();
+    let with = |names: &[&str]| {
+        store_with_token("demo", ADMIN) + &namespaces("demo", names.iter().copied())
+    };
     let place = Place::new(&[("demo.yaml", &with(&["cart", "menu"]))]);
     std::fs::create_dir(place.data()).unwrap();
     let mut up = place.start(command(&place));
     up.wait_ready().await;
-    // What the process sees there, and nobody else.
-    let data = format!("/proc/{}/root{}", up.pid(), place.data().display());
-    let binding = std::path::Path::new(&data).join("bindings/menu/token");
+    let data = data(&place, &up);
+    let binding = data.join("bindings/menu/token");
     let token = std::fs::read_to_string(&binding).unwrap();
     let url = format!("{}/api/storage?ns=menu", up.url("demo"));
-    let status = async || client().get(&url).bearer_auth(&token).send().await.unwrap().status();
-    assert_eq!(status().await, StatusCode::OK);
+    assert_eq!(status(&url, &token).await, StatusCode::OK);
 
-    let filler = std::path::Path::new(&data).join("filler");
-    let full = std::fs::write(&filler, vec![0; 2 << 20]).unwrap_err();
-    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    let filler = data.join("filler");
+    fill(&filler);
     place.write("demo.yaml", &with(&["cart"]));
-    up.wait_for("cannot be taken up: nothing was changed; trying again").await;
+    wait_until_refused(&up, &filler).await;
     assert_eq!(std::fs::read_to_string(&binding).unwrap(), token, "nothing was changed");
-    assert_eq!(status().await, StatusCode::OK, "nothing was changed");
+    assert_eq!(status(&url, &token).await, StatusCode::OK, "nothing was changed");
 
     std::fs::remove_file(&filler).unwrap();
     up.wait_for("manifests changed: taken up").await;
     assert!(!binding.exists(), "it is gone with its credentials");
-    assert_eq!(status().await, StatusCode::UNAUTHORIZED, "what was deleted is refused");
+    assert_eq!(status(&url, &token).await, StatusCode::UNAUTHORIZED, "what was deleted is refused");
+    assert!(up.stop().await.success());
+}
+
+/// What is kept of the first Store needs no room at all, and that of the second needs more than the
+/// first one leaves.
+#[tokio::test]
+async fn a_change_of_two_stores_is_kept_of_both_or_of_none() {
+    let many: Vec<String> = (0..80).map(|number| format!("menu-{number}")).collect();
+    let demo = store_with_token("demo", ADMIN);
+    let lake = store_with_token("lake", ADMIN) + "  suspend: true\n";
+    let all = |cart: &[&str], menus: &[String]| {
+        let cart = namespaces("demo", cart.iter().copied());
+        demo.clone() + &lake + &cart + &namespaces("lake", menus.iter().map(String::as_str))
+    };
+    let before = all(&["cart"], &many);
+    let place = Place::new(&[("all.yaml", &before)]);
+    std::fs::create_dir(place.data()).unwrap();
+    let mut up = place.start(command(&place));
+    up.wait_ready().await;
+    let data = data(&place, &up);
+    let binding = data.join("bindings/cart/token");
+    let token = std::fs::read_to_string(&binding).unwrap();
+    let url = format!("{}/api/storage?ns=cart", up.url("demo"));
+
+    let filler = data.join("filler");
+    fill(&filler);
+    place.write("all.yaml", &all(&[], &many[1..]));
+    wait_until_refused(&up, &filler).await;
+    assert!(data.join("tokens/demo.keys").exists(), "nothing was changed");
+    std::fs::remove_file(&filler).unwrap();
+    let mut left = std::fs::read_dir(data.join("tokens")).unwrap();
+    let half_written = left.find(|it| {
+        let name = it.as_ref().unwrap().file_name();
+        name.to_str().unwrap().starts_with('.')
+    });
+    assert!(half_written.is_none(), "{half_written:?}");
+    place.write("all.yaml", &before);
+    up.wait_for("manifests changed: taken up").await;
+    assert_eq!(std::fs::read_to_string(&binding).unwrap(), token, "it is as it was");
+    assert_eq!(status(&url, &token).await, StatusCode::OK, "and good");
     assert!(up.stop().await.success());
 }
 

@@ -64,10 +64,10 @@ pub(crate) fn remove(directory: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use stowage_config::Access;
     use stowage_crds::NamespaceContract;
 
     use super::*;
+    use crate::up::examples;
 
     #[test]
     fn what_was_written_is_removed_and_nothing_else() {
@@ -99,14 +99,8 @@ mod tests {
             (NamespaceContract::RunStore, "/", "http://127.0.0.1:8080/"),
         ];
         for (contract, subject, expected) in table {
-            let namespace = NamespacePlan {
-                name: "x".to_owned(),
-                contract,
-                subject: subject.to_owned(),
-                access: Access::Read,
-                token_life: std::time::Duration::from_secs(3600),
-                token_generation: 0,
-            };
+            let namespace =
+                NamespacePlan { contract, subject: subject.to_owned(), ..examples::namespace("x") };
             assert_eq!(uri(&namespace, "0.0.0.0:8080".parse().unwrap()), expected);
         }
     }

@@ -70,6 +70,38 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::up::examples::suspended;
+    use crate::up::resolution::Resolution;
+
+    /// What a removal did not come to, or a kill cut short, is found by each later start until it
+    /// is done.
+    #[test]
+    fn what_is_left_of_a_store_that_is_gone_is_found_again() {
+        let root = tempfile::tempdir().unwrap();
+        let data = DataDir::open(root.path()).unwrap();
+        let both = suspended(&[("demo", &["cart"]), ("lake", &["menu", "shop"])]);
+        Resolution::of(&both, &data).unwrap().keep().unwrap();
+        for name in ["cart", "menu", "shop"] {
+            fs::create_dir_all(data.binding(name)).unwrap();
+            fs::write(data.binding(name).join("token"), "t").unwrap();
+        }
+        let next = suspended(&[("demo", &["cart"])]);
+        Resolution::of(&next, &data).unwrap().keep().unwrap();
+        let left = || [data.binding("menu"), data.binding("shop"), data.signing_key("lake")];
+        for gone in 0..3 {
+            assert!(left()[gone..].iter().all(|path| path.exists()), "{gone} are gone so far");
+            let departed = departed(&next, &[], &data);
+            assert_eq!(departed.namespaces, ["menu", "shop"].map(str::to_owned).into());
+            assert_eq!(departed.keys, [data.signing_key("lake")]);
+            if gone < 2 {
+                bindings::remove(&left()[gone]).unwrap();
+            } else {
+                departed.remove(&data);
+            }
+        }
+        assert!(left().iter().all(|path| !path.exists()));
+        assert!(data.binding("cart").join("token").exists() && data.signing_key("demo").exists());
+    }
 
     #[test]
     fn what_it_did_not_write_is_left_alone() {

@@ -13,10 +13,10 @@ pub(crate) struct Steps {
     pub(crate) reconfigure: Vec<String>,
     /// Stores that are served and should not be: suspended or removed.
     pub(crate) stop: Vec<String>,
-    /// Stores that are no longer in the manifests.
-    pub(crate) remove: Vec<(String, OnRemoval)>,
     /// StoreNamespaces that are no longer in the manifests, or whose Store is not.
     pub(crate) unbind: Vec<String>,
+    /// Stores that are no longer in the manifests.
+    pub(crate) remove: Vec<(String, OnRemoval)>,
     /// Stores that should be served and are not.
     pub(crate) start: Vec<String>,
     /// Branches whose sync begins, once their Store is served.
@@ -54,13 +54,13 @@ pub(crate) fn steps(before: &Plan, running: &Running, next: &Plan) -> Steps {
             .map(|store| store.name.clone())
             .collect(),
         stop: running.stores.iter().filter(|name| !wanted(name)).cloned().collect(),
+        unbind: names(before).difference(&names(next)).cloned().collect(),
         remove: before
             .stores
             .iter()
             .filter(|store| next.store(&store.name).is_none())
             .map(|store| (store.name.clone(), store.on_removal))
             .collect(),
-        unbind: names(before).difference(&names(next)).cloned().collect(),
         start: next
             .stores
             .iter()
@@ -81,31 +81,11 @@ pub(crate) fn steps(before: &Plan, running: &Running, next: &Plan) -> Steps {
 mod tests {
     use std::time::Duration;
 
-    use stowage_config::{Access, SidecarConfig, SyncConfig};
-    use stowage_crds::NamespaceContract;
+    use stowage_config::SyncConfig;
 
-    use super::super::plan::{BranchPlan, Credentials, NamespacePlan, StorePlan};
+    use super::super::examples::{namespace, store};
+    use super::super::plan::BranchPlan;
     use super::*;
-
-    fn config(store: &str) -> SidecarConfig {
-        serde_json::from_value(serde_json::json!({
-            "store": store, "backend": {"volume": {"path": store}},
-        }))
-        .unwrap()
-    }
-
-    fn store(name: &str) -> StorePlan {
-        StorePlan {
-            name: name.to_owned(),
-            config: config(name),
-            credentials: Credentials::Made,
-            jwt_keys: None,
-            tracing_files: std::collections::BTreeMap::new(),
-            namespaces: Vec::new(),
-            on_removal: OnRemoval::Retain,
-            suspended: false,
-        }
-    }
 
     fn key(branch: &str, store: &str) -> BranchKey {
         BranchKey { source: "etl".into(), branch: branch.into(), store: store.into() }
@@ -127,7 +107,7 @@ mod tests {
 
     fn base() -> Plan {
         Plan {
-            stores: vec![store("a"), store("b")],
+            stores: vec![store("a", &[]), store("b", &[])],
             branches: [(key("main", "a"), branch("u")), (key("dev", "b"), branch("u"))].into(),
             ..Plan::default()
         }
@@ -156,16 +136,8 @@ mod tests {
     #[test]
     fn each_change_leads_to_its_steps_and_no_others() {
         type Edit = fn(&mut Plan);
-        let cart = || NamespacePlan {
-            name: "cart".into(),
-            contract: NamespaceContract::Kv,
-            subject: "cart".into(),
-            access: Access::ReadWrite,
-            token_life: std::time::Duration::from_secs(3600),
-            token_generation: 0,
-        };
         let mut before = base();
-        before.stores[0].namespaces.push(cart());
+        before.stores[0].namespaces.push(namespace("cart"));
         let table: Vec<(&str, Edit, Steps)> = vec![
             ("nothing", |_| {}, Steps::default()),
             ("order alone", |p| p.stores.reverse(), Steps::default()),
@@ -207,7 +179,7 @@ mod tests {
             ),
             (
                 "added",
-                |p| p.stores.push(store("c")),
+                |p| p.stores.push(store("c", &[])),
                 Steps { start: vec!["c".into()], ..Steps::default() },
             ),
             (

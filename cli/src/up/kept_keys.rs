@@ -11,8 +11,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use stowage_crds::render::SigningKey;
 
+use super::kept_token;
+use super::pending::Pending;
 use super::transitions::Seen;
-use super::{kept_token, private_file};
 use crate::exit::{Failure, io_failure};
 
 /// What is kept for one Store. Holds secrets, so it cannot be printed.
@@ -48,29 +49,24 @@ pub(crate) struct Earlier {
     pub(crate) until: u64,
 }
 
-/// What is to be kept from now on; nothing is written before all Stores are found to be right.
-#[must_use]
-pub(crate) enum Pending {
-    /// What is there already.
-    Nothing,
-    /// This, in a file.
-    Write(PathBuf, Box<Kept>),
-    /// No file.
-    Remove(PathBuf),
+impl Kept {
+    /// This, in a file from now on.
+    ///
+    /// # Errors
+    /// [`Failure::Environment`] where it cannot be encoded.
+    pub(crate) fn pending(&self, path: PathBuf) -> Result<Pending, Failure> {
+        let mut content = serde_json::to_vec_pretty(self)
+            .map_err(|e| Failure::Environment(format!("cannot encode the signing key: {e}")))?;
+        content.push(b'\n');
+        Ok(Pending::Write { doing: "keep the signing key in", path, content })
+    }
 }
 
-impl Pending {
-    /// # Errors
-    /// [`Failure::Environment`] where the system refuses.
-    pub(crate) fn commit(&self) -> Result<(), Failure> {
-        match self {
-            Self::Nothing => Ok(()),
-            Self::Write(path, kept) => write(path, kept),
-            Self::Remove(path) => {
-                private_file::remove(path).map_err(|e| io_failure("remove the keys in", path, &e))
-            }
-        }
-    }
+/// Nothing kept in a file; `None` where there is none.
+pub(crate) fn forgotten(path: PathBuf) -> Option<Pending> {
+    // Where that cannot be seen, removing it says why.
+    let is_there = path.try_exists().unwrap_or(true);
+    is_there.then_some(Pending::Remove { doing: "remove the keys in", path })
 }
 
 /// What is kept in a file; with a new key where there is none yet.
@@ -126,13 +122,4 @@ fn read(path: &Path) -> Result<Option<(Kept, SigningKey)>, Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(io_failure("read the signing key in", path, &error)),
     }
-}
-
-fn write(path: &Path, kept: &Kept) -> Result<(), Failure> {
-    let failed = |e| io_failure("keep the signing key in", path, &e);
-    private_file::make_dir(private_file::directory_of(path)).map_err(failed)?;
-    let mut text = serde_json::to_vec_pretty(kept)
-        .map_err(|e| Failure::Environment(format!("cannot encode the signing key: {e}")))?;
-    text.push(b'\n');
-    private_file::write(path, &text).map_err(failed)
 }

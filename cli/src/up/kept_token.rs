@@ -8,19 +8,19 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use stowage_config::{Token, TokenGrant};
 
-use super::private_file;
+use super::pending::Pending;
 use crate::exit::{Failure, io_failure};
 
 const TOKEN_RANDOM_BYTES: usize = 32;
 
-/// The token kept in a file; made where there is none yet.
+/// The token kept in a file; where there is none yet, one that is to be kept before it is used.
 ///
 /// # Errors
-/// [`Failure::Environment`] where the file cannot be read or written, or holds no token.
-pub(crate) fn read_or_make(path: &Path) -> Result<String, Failure> {
+/// [`Failure::Environment`] where the file cannot be read, or holds no token.
+pub(crate) fn read_or_make(path: &Path) -> Result<(String, Option<Pending>), Failure> {
     match fs::read_to_string(path) {
         Ok(text) => match Token::parse(&text) {
-            Ok(Token { value, grant }) if grant == TokenGrant::default() => Ok(value),
+            Ok(Token { value, grant }) if grant == TokenGrant::default() => Ok((value, None)),
             _ => Err(Failure::Environment(format!(
                 "{} does not hold a token; remove it to have a new one made",
                 path.display()
@@ -28,12 +28,9 @@ pub(crate) fn read_or_make(path: &Path) -> Result<String, Failure> {
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let token = random()?;
-            let failed = |e| io_failure("keep a token in", path, &e);
-            if let Some(directory) = path.parent() {
-                private_file::make_dir(directory).map_err(failed)?;
-            }
-            private_file::write(path, token.as_bytes()).map_err(failed)?;
-            Ok(token)
+            let content = token.clone().into_bytes();
+            let (doing, path) = ("keep a token in", path.to_owned());
+            Ok((token, Some(Pending::Write { doing, path, content })))
         }
         Err(error) => Err(io_failure("read the token in", path, &error)),
     }
@@ -55,15 +52,19 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::up::pending;
 
     #[test]
     fn a_token_is_made_once_and_kept_private() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("tokens/demo");
-        let token = read_or_make(&path).unwrap();
-        assert_eq!(read_or_make(&path).unwrap(), token);
+        let (token, pending) = read_or_make(&path).unwrap();
+        assert!(!path.exists(), "it is not kept before it is to be used");
+        pending::commit(&pending).unwrap();
+        let (again, pending) = read_or_make(&path).unwrap();
+        assert!(again == token && pending.is_none());
         assert_eq!(URL_SAFE_NO_PAD.decode(&token).unwrap().len(), TOKEN_RANDOM_BYTES);
-        assert_ne!(read_or_make(&root.path().join("tokens/other")).unwrap(), token);
+        assert_ne!(read_or_make(&root.path().join("tokens/other")).unwrap().0, token);
         let mode = |p: &Path| fs::metadata(p).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(&root.path().join("tokens"))), (0o600, 0o700));
     }
@@ -74,7 +75,7 @@ mod tests {
         for content in ["", "short-secret", "two words of white space", "{\"token\":1}"] {
             let path = root.path().join("demo");
             fs::write(&path, content).unwrap();
-            let refusal = read_or_make(&path).unwrap_err().to_string();
+            let refusal = read_or_make(&path).err().unwrap().to_string();
             assert!(refusal.contains("does not hold a token"), "{refusal}");
             assert!(content.is_empty() || !refusal.contains(content), "{refusal}");
             assert_eq!(fs::read_to_string(&path).unwrap(), content, "left as it is");

@@ -10,14 +10,18 @@ mod credentials;
 mod data_dir;
 mod departed;
 mod diff;
+#[cfg(test)]
+mod examples;
 mod kept_keys;
 mod kept_token;
 mod namespace_tokens;
+mod pending;
 mod plan;
 mod private_file;
 mod read;
 mod readiness;
 mod ready_file;
+mod resolution;
 mod schedule;
 mod served;
 mod session;
@@ -91,7 +95,7 @@ async fn up(args: &UpArgs, signals: Signals) -> Result<(), Failure> {
         Ok(()) => {
             Session::new(args, watcher, &mut supervisor, &mut ready).run(signals, endings).await
         }
-        Err(failure) => Err(failure),
+        Err(refused) => Err(refused.failure),
     };
     ready.withdraw();
     if result.is_ok() {

@@ -8,8 +8,9 @@ use stowage_config::{GrantedNamespace, NamespaceTokens, Token, TokenGrant};
 use stowage_crds::render::{IssuedToken, SigningKey, WantedToken};
 
 use super::data_dir::DataDir;
-use super::kept_keys::{self, Earlier, Kept, KeptNamespace, Pending};
+use super::kept_keys::{self, Earlier, Kept, KeptNamespace};
 use super::kept_token;
+use super::pending::Pending;
 use super::plan::{NamespacePlan, StorePlan};
 use super::transitions::Seen;
 use crate::exit::{Failure, io_failure};
@@ -24,8 +25,8 @@ pub(crate) struct Issued {
     pub(crate) values: Vec<String>,
     /// When there is something to renew or to take back, in seconds since 1970.
     pub(crate) due_at: Option<u64>,
-    /// What is to be kept before any of them is handed out.
-    pub(crate) pending: Pending,
+    /// What is to be kept before any of them is handed out; `None` where it is.
+    pub(crate) pending: Option<Pending>,
 }
 
 /// The tokens as they are to be, and what is to be kept of them; those that stand in the bindings
@@ -37,7 +38,7 @@ pub(crate) fn issue(store: &StorePlan, data: &DataDir, now: u64) -> Result<Issue
     let mut issued = Issued::none();
     if store.namespaces.is_empty() {
         // Nothing that was granted comes back with a namespace of the same name.
-        issued.pending = Pending::Remove(data.signing_key(&store.name));
+        issued.pending = kept_keys::forgotten(data.signing_key(&store.name));
         return Ok(issued);
     }
     let (kept, key, pending) = keep(store, data, now)?;
@@ -77,9 +78,13 @@ pub(crate) fn issue(store: &StorePlan, data: &DataDir, now: u64) -> Result<Issue
 ///
 /// # Errors
 /// As [`issue`].
-pub(crate) fn remember(store: &StorePlan, data: &DataDir, now: u64) -> Result<Pending, Failure> {
+pub(crate) fn remember(
+    store: &StorePlan,
+    data: &DataDir,
+    now: u64,
+) -> Result<Option<Pending>, Failure> {
     if store.namespaces.is_empty() {
-        return Ok(Pending::Remove(data.signing_key(&store.name)));
+        return Ok(kept_keys::forgotten(data.signing_key(&store.name)));
     }
     keep(store, data, now).map(|(_, _, pending)| pending)
 }
@@ -89,7 +94,7 @@ fn keep(
     store: &StorePlan,
     data: &DataDir,
     now: u64,
-) -> Result<(Kept, SigningKey, Pending), Failure> {
+) -> Result<(Kept, SigningKey, Option<Pending>), Failure> {
     let path = data.signing_key(&store.name);
     let (before, key) = kept_keys::read_or_make(&path)?;
     let mut kept = before.clone();
@@ -101,11 +106,7 @@ fn keep(
         kept.namespaces.insert(namespace.name.clone(), brought_up(place, namespace, now));
     }
     kept.namespaces.retain(|name, _| store.namespaces.iter().any(|it| it.name == *name));
-    let pending = if kept != before || !path.exists() {
-        Pending::Write(path, Box::new(kept.clone()))
-    } else {
-        Pending::Nothing
-    };
+    let pending = if kept != before || !path.exists() { Some(kept.pending(path)?) } else { None };
     Ok((kept, key, pending))
 }
 
@@ -122,7 +123,7 @@ fn bound(namespace: &NamespacePlan, data: &DataDir) -> Result<Option<String>, Fa
 impl Issued {
     fn none() -> Self {
         let (earlier, values) = (Vec::new(), Vec::new());
-        Self { known: None, earlier, values, due_at: None, pending: Pending::Nothing }
+        Self { known: None, earlier, values, due_at: None, pending: None }
     }
 
     fn due(&mut self, time: u64) {
@@ -159,51 +160,24 @@ fn brought_up(place: KeptNamespace, namespace: &NamespacePlan, now: u64) -> Kept
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::os::unix::fs::PermissionsExt;
-    use std::time::Duration;
 
     use serde_json::json;
-    use stowage_config::Access;
-    use stowage_crds::NamespaceContract;
 
     use super::*;
-    use crate::up::plan::{Credentials, OnRemoval};
+    use crate::up::examples::{self, LIFE};
+    use crate::up::pending;
 
     const NOW: u64 = 1_800_000_000;
-    const LIFE: u64 = 3600;
-
-    fn namespace(name: &str) -> NamespacePlan {
-        NamespacePlan {
-            name: name.to_owned(),
-            contract: NamespaceContract::Kv,
-            subject: name.to_owned(),
-            access: Access::ReadWrite,
-            token_life: Duration::from_secs(LIFE),
-            token_generation: 0,
-        }
-    }
 
     fn store(namespaces: &[&str]) -> StorePlan {
-        StorePlan {
-            name: "demo".to_owned(),
-            config: serde_json::from_value(json!({
-                "store": "demo", "backend": {"volume": {"path": "demo"}},
-            }))
-            .unwrap(),
-            credentials: Credentials::Made,
-            jwt_keys: None,
-            tracing_files: BTreeMap::new(),
-            namespaces: namespaces.iter().map(|name| namespace(name)).collect(),
-            on_removal: OnRemoval::Retain,
-            suspended: false,
-        }
+        examples::store("demo", namespaces)
     }
 
     /// Issues, and puts the tokens where holders find them.
     fn issued(store: &StorePlan, data: &DataDir, now: u64) -> Issued {
         let issued = issue(store, data, now).unwrap();
-        issued.pending.commit().unwrap();
+        pending::commit(&issued.pending).unwrap();
         for (namespace, value) in store.namespaces.iter().zip(&issued.values) {
             let binding = data.binding(&namespace.name);
             fs::create_dir_all(&binding).unwrap();

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
+use tempfile::NamedTempFile;
+
 /// How the names start of files that are not written to their end.
 const TEMPORARY: &str = ".stowage-";
 
@@ -34,14 +36,54 @@ pub(crate) fn write_readable(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 fn write_with_mode(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let directory = directory_of(path);
+    stage_with_mode(path, content, mode)?.put()?;
+    sync_dir(directory_of(path))
+}
+
+/// A file that is written, durably, beside the one whose place it is to take. Dropped, it goes.
+pub(crate) struct Staged<'a> {
+    file: NamedTempFile,
+    path: &'a Path,
+}
+
+/// Writes what a file with mode 0600 is to hold beside it.
+///
+/// # Errors
+/// Whatever the system says.
+pub(crate) fn stage<'a>(path: &'a Path, content: &[u8]) -> io::Result<Staged<'a>> {
+    stage_with_mode(path, content, 0o600)
+}
+
+fn stage_with_mode<'a>(path: &'a Path, content: &[u8], mode: u32) -> io::Result<Staged<'a>> {
     let mut file = tempfile::Builder::new()
         .prefix(TEMPORARY)
         .permissions(fs::Permissions::from_mode(mode))
-        .tempfile_in(directory)?;
+        .tempfile_in(directory_of(path))?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
-    file.persist(path).map_err(|e| e.error)?;
+    Ok(Staged { file, path })
+}
+
+impl Staged<'_> {
+    /// The file whose place it is to take.
+    pub(crate) fn path(&self) -> &Path {
+        self.path
+    }
+
+    /// Puts it there, which is durable after [`sync_dir`].
+    ///
+    /// # Errors
+    /// Whatever the system says; the old file is then still there.
+    pub(crate) fn put(self) -> io::Result<()> {
+        self.file.persist(self.path).map(drop).map_err(|e| e.error)
+    }
+}
+
+/// Makes durable what came into a directory, and what went.
+///
+/// # Errors
+/// Whatever the system says.
+pub(crate) fn sync_dir(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 

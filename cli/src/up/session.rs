@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info};
 
+use super::pending::NotKept;
 use super::ready_file::Published;
 use super::served::Ended;
 use super::signals::Signals;
@@ -108,7 +109,7 @@ impl<'a> Session<'a> {
         }
         let taken_up = match plan {
             Ok(plan) => self.supervisor.take_up(plan, OnFailure::RetryLater).await,
-            Err(failure) => Err(failure),
+            Err(failure) => Err(failure.into()),
         };
         match taken_up {
             Ok(()) => {
@@ -116,7 +117,7 @@ impl<'a> Session<'a> {
                 info!("manifests changed: taken up");
                 self.await_readiness();
             }
-            Err(failure) => {
+            Err(NotKept { failure, is_partial }) => {
                 let is_environment = matches!(failure, Failure::Environment(_));
                 let said = failure.to_string();
                 let before = self.owed.take();
@@ -127,8 +128,12 @@ impl<'a> Session<'a> {
                 for line in said.lines() {
                     error!("{line}");
                 }
+                let changed = match is_partial {
+                    false => "nothing was changed",
+                    true => "a part of what is kept was changed, and nothing that is served",
+                };
                 let again = if is_environment { "; trying again" } else { "" };
-                error!("manifests changed and cannot be taken up: nothing was changed{again}");
+                error!("manifests changed and cannot be taken up: {changed}{again}");
             }
         }
     }

@@ -1,9 +1,11 @@
 //! What runs, and how it gets from one plan to the next.
 
+mod report;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 use tokio::sync::{Semaphore, mpsc};
@@ -11,15 +13,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::addresses::{self, Place};
-use super::announce::{self, Shown};
-use super::credentials::{self, Resolved};
 use super::data_dir::DataDir;
 use super::diff::{self, Running, Steps};
+use super::pending::NotKept;
 use super::plan::{BranchKey, OnRemoval, Plan};
-use super::ready_file::{ReadyFile, ReadyNamespace, ReadyStore};
-use super::served::{self, Ended, ServedStore};
+use super::resolution::Resolution;
+use super::served::{self, Ended, Prepared, ServedStore};
 use super::sources::{CONCURRENT_SYNCS_MAX, SyncedBranch, SyncsWhen};
-use super::{bindings, departed, namespace_tokens, transitions};
+use super::{bindings, departed, transitions};
 use crate::exit::Failure;
 
 /// How long until tokens that could not be renewed are tried again; a third of their life is left.
@@ -81,53 +82,71 @@ impl Supervisor {
     }
 
     /// Makes what runs be what `next` says. Everything that can be refused is refused before
-    /// anything is changed.
+    /// anything is changed, and what can fail comes before what cannot be taken back:
+    ///
+    /// 1. Everything is read and checked.
+    /// 2. At the first start, all ports are taken and all data is opened: one that comes to nothing
+    ///    leaves the keys and bindings of the manifests before as they were. At a change this comes
+    ///    later, because it may take the ports and data of Stores that have to stop first.
+    /// 3. What is to be known from now on is kept, durably. Up to here a change has changed
+    ///    nothing; from here on it holds, over a kill too: who has gone is not known any more. No
+    ///    server takes, and no binding shows, a token that could be forgotten again.
+    /// 4. Servers stop to take what is over: they are reconfigured, or stopped.
+    /// 5. What has gone from the manifests goes from the disk, now that nobody takes it; bindings
+    ///    before the keys of a Store that went with them, by which the next start finds what a kill
+    ///    has left.
+    /// 6. What is new is served, and what opens it is written for those who use it.
     ///
     /// # Errors
-    /// [`Failure::Input`] where `next` cannot be served at all; with [`OnFailure::GiveUp`] also
-    /// the first thing of the machine that stands in the way.
+    /// [`Failure::Input`] where `next` cannot be served at all, [`Failure::Environment`] where it
+    /// cannot be kept; with [`OnFailure::GiveUp`] also the first thing of the machine that stands in
+    /// the way.
     pub(crate) async fn take_up(
         &mut self,
         next: Plan,
         on_failure: OnFailure,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), NotKept> {
         let kept = self.places.iter().filter(|(name, _)| next.store(name).is_some());
         let kept = kept.map(|(name, place)| (name.clone(), *place)).collect();
         let places = addresses::assign(&next.store_names(), &self.chosen, &kept)?;
         transitions::check(&next, &self.data)?;
-        let resolved = self.resolve(&next)?;
+        let resolved = Resolution::of(&next, &self.data)?;
         let steps = diff::steps(&self.plan, &self.running(), &next);
         let departed = departed::departed(&next, &steps.unbind, &self.data);
-        self.keep(&next, &resolved)?;
-        departed.remove(&self.data);
-        self.places = places;
-        self.due_at = due_at(&resolved);
-        self.made = resolved
-            .iter()
-            .filter_map(|(store, resolved)| Some((store.clone(), resolved.made.clone()?)))
-            .collect();
 
-        self.stop_branches(&steps.stop_branches).await;
-        for name in &steps.reconfigure {
-            if let (Some(served), Some(resolved)) = (self.served.get(name), resolved.get(name)) {
-                served.reconfigure(Arc::clone(&resolved.settings));
-                info!("store {name}: settings taken up");
+        let mut prepared = None;
+        if on_failure == OnFailure::GiveUp {
+            let (stores, failures) = prepare(&steps.start, &next, &places, &self.data).await;
+            if let Some(first) = failures.into_iter().next() {
+                return Err(first.into());
             }
+            prepared = Some(stores);
         }
+        resolved.keep()?;
+        self.stop_branches(&steps.stop_branches).await;
+        self.reconfigure(&steps, &resolved);
         self.stop_stores(&steps.stop).await;
+        departed.remove(&self.data);
         self.remove_data(&steps);
+        let (prepared, mut failures) = match prepared {
+            Some(stores) => (stores, Vec::new()),
+            None => prepare(&steps.start, &next, &places, &self.data).await,
+        };
+        self.places = places;
+        self.due_at = resolved.due_at();
+        self.made = resolved.made();
         self.plan = next;
-        let mut failures = self.start_stores(&steps.start, &resolved, on_failure).await;
+        self.serve(prepared, &resolved);
         failures.extend(self.write_bindings(&resolved).err());
         failures.extend(self.start_branches(&steps.start_branches));
-        self.settle(failures, on_failure)
+        Ok(self.settle(failures, on_failure)?)
     }
 
     /// Tries again what could not be done before, and says whether less is missing now.
     ///
     /// # Errors
     /// As [`Self::take_up`].
-    pub(crate) async fn retry(&mut self) -> Result<bool, Failure> {
+    pub(crate) async fn retry(&mut self) -> Result<bool, NotKept> {
         let missing = self.reported.len();
         if missing == 0 {
             return Ok(false);
@@ -142,23 +161,29 @@ impl Supervisor {
         if self.due_at.is_none_or(|due_at| SystemTime::now() < due_at) {
             return;
         }
-        let renewed = self.resolve(&self.plan).and_then(|resolved| {
-            self.keep(&self.plan, &resolved)?;
-            for (name, served) in &self.served {
-                if let Some(resolved) = resolved.get(name) {
-                    served.reconfigure(Arc::clone(&resolved.settings));
-                }
-            }
-            self.write_bindings(&resolved)?;
-            Ok(due_at(&resolved))
-        });
-        self.due_at = match renewed {
+        self.due_at = match self.renewed() {
             Ok(due_at) => due_at,
             Err(failure) => {
                 error!("tokens of StoreNamespaces are not renewed: {failure}; trying again");
                 SystemTime::now().checked_add(RENEWAL_RETRY)
             }
         };
+    }
+
+    /// Takes up what has changed with time, and says when there is something to renew again. Whether
+    /// the plan may follow on what is kept is not looked at again: it did when it was taken up, and
+    /// what is kept is of it. Of a later plan there can be a part, where that was not kept whole;
+    /// nothing of it was handed out, and the plan that is served goes before it.
+    fn renewed(&self) -> Result<Option<SystemTime>, NotKept> {
+        let resolved = Resolution::of(&self.plan, &self.data)?;
+        resolved.keep()?;
+        for (name, served) in &self.served {
+            if let Some(resolved) = resolved.stores.get(name) {
+                served.reconfigure(Arc::clone(&resolved.settings));
+            }
+        }
+        self.write_bindings(&resolved)?;
+        Ok(resolved.due_at())
     }
 
     /// Lets the sources sync, now that a person knows what they are.
@@ -178,85 +203,6 @@ impl Supervisor {
         join_all(std::mem::take(&mut self.served).into_values().map(ServedStore::stop)).await;
     }
 
-    /// The health address of every Store that is served.
-    pub(crate) fn management(&self) -> Vec<(String, SocketAddr)> {
-        let addresses = self.served.iter();
-        addresses.map(|(name, store)| (name.clone(), store.place().management)).collect()
-    }
-
-    /// What the ready file says.
-    pub(crate) fn ready_file(&self) -> ReadyFile {
-        let mut table = ReadyFile::default();
-        for (name, served) in &self.served {
-            let Some(store) = self.plan.store(name) else { continue };
-            let Place { main, management } = served.place();
-            table.stores.insert(
-                name.clone(),
-                ReadyStore {
-                    url: addresses::url(main),
-                    management: addresses::url(management),
-                    contracts: store.config.contracts.clone(),
-                },
-            );
-            for namespace in &store.namespaces {
-                let entry = ReadyNamespace {
-                    store: name.clone(),
-                    contract: namespace.contract.into(),
-                    uri: bindings::uri(namespace, main),
-                    binding: self.data.binding(&namespace.name),
-                };
-                table.namespaces.insert(namespace.name.clone(), entry);
-            }
-        }
-        table
-    }
-
-    /// The first screen.
-    pub(crate) fn screen(&self) -> String {
-        let shown: Vec<_> =
-            self.plan.store_names().into_iter().filter_map(|n| self.shown(n)).collect();
-        announce::screen(&self.plan, &shown, &self.data.root().display().to_string())
-    }
-
-    /// The names of the Stores that are served.
-    pub(crate) fn served_names(&self) -> BTreeSet<String> {
-        self.served.keys().cloned().collect()
-    }
-
-    /// What to paste for some Stores.
-    pub(crate) fn paste(&self, names: &BTreeSet<String>) -> String {
-        let shown: Vec<_> = names.iter().filter_map(|name| self.shown(name)).collect();
-        announce::paste(&shown)
-    }
-
-    fn shown(&self, name: &str) -> Option<Shown<'_>> {
-        Some(Shown {
-            store: self.plan.store(name)?,
-            place: self.served.get(name).map(ServedStore::place),
-            made: self.made.get(name).map(String::as_str),
-        })
-    }
-
-    /// The settings and tokens of every Store of a plan that is served.
-    fn resolve(&self, plan: &Plan) -> Result<BTreeMap<String, Resolved>, Failure> {
-        let now = seconds_now();
-        let stores = plan.stores.iter().filter(|store| !store.suspended);
-        stores
-            .map(|store| Ok((store.name.clone(), credentials::resolve(store, &self.data, now)?)))
-            .collect()
-    }
-
-    /// Keeps what is known of the StoreNamespaces from now on, also of those of suspended Stores.
-    fn keep(&self, plan: &Plan, resolved: &BTreeMap<String, Resolved>) -> Result<(), Failure> {
-        for store in &plan.stores {
-            match resolved.get(&store.name) {
-                Some(resolved) => resolved.pending.commit()?,
-                None => namespace_tokens::remember(store, &self.data, seconds_now())?.commit()?,
-            }
-        }
-        Ok(())
-    }
-
     fn running(&self) -> Running {
         Running {
             stores: self.served.keys().cloned().collect(),
@@ -267,6 +213,22 @@ impl Supervisor {
     async fn stop_branches(&mut self, keys: &[BranchKey]) {
         let stopping: Vec<_> = keys.iter().filter_map(|key| self.branches.remove(key)).collect();
         join_all(stopping.into_iter().map(SyncedBranch::stop)).await;
+    }
+
+    /// Hands their settings to those Stores that go on: where the manifests have changed them, and
+    /// where there was something to keep. That can be without a change of the manifests, where one
+    /// before was kept in part and taken back.
+    fn reconfigure(&self, steps: &Steps, resolved: &Resolution) {
+        for (name, served) in &self.served {
+            let Some(resolved) = resolved.stores.get(name) else { continue };
+            let has_changed = steps.reconfigure.contains(name);
+            if has_changed || !resolved.pending.is_empty() {
+                served.reconfigure(Arc::clone(&resolved.settings));
+            }
+            if has_changed {
+                info!("store {name}: settings taken up");
+            }
+        }
     }
 
     async fn stop_stores(&mut self, names: &[String]) {
@@ -296,42 +258,21 @@ impl Supervisor {
         }
     }
 
-    /// Takes all ports and opens all data before the first Store is served.
-    async fn start_stores(
-        &mut self,
-        names: &[String],
-        resolved: &BTreeMap<String, Resolved>,
-        on_failure: OnFailure,
-    ) -> Vec<Failure> {
-        let mut prepared = Vec::new();
-        let mut failures = Vec::new();
-        for name in names {
-            let (Some(plan), Some(place), Some(resolved)) =
-                (self.plan.store(name), self.places.get(name), resolved.get(name))
-            else {
-                continue;
-            };
-            match served::prepare(plan, *place, &self.data).await {
-                Ok(store) => prepared.push((name, store, Arc::clone(&resolved.settings))),
-                Err(failure) => failures.push(failure),
-            }
-        }
-        if on_failure == OnFailure::GiveUp && !failures.is_empty() {
-            return failures;
-        }
-        for (name, store, settings) in prepared {
-            let served = store.serve(settings, self.ended.clone());
+    fn serve(&mut self, prepared: Vec<(String, Prepared)>, resolved: &Resolution) {
+        for (name, store) in prepared {
+            let Some(resolved) = resolved.stores.get(&name) else { continue };
+            let served = store.serve(Arc::clone(&resolved.settings), self.ended.clone());
             // With port 0 this is the first time that the ports are known; they stay.
             self.places.insert(name.clone(), served.place());
             info!("store {name}: serving at {}", addresses::url(served.place().main));
-            self.served.insert(name.clone(), served);
+            self.served.insert(name, served);
         }
-        failures
     }
 
-    fn write_bindings(&self, resolved: &BTreeMap<String, Resolved>) -> Result<(), Failure> {
+    fn write_bindings(&self, resolved: &Resolution) -> Result<(), Failure> {
         for (name, served) in &self.served {
-            let (Some(store), Some(resolved)) = (self.plan.store(name), resolved.get(name)) else {
+            let (Some(store), Some(resolved)) = (self.plan.store(name), resolved.stores.get(name))
+            else {
                 continue;
             };
             for (namespace, token) in store.namespaces.iter().zip(&resolved.namespace_tokens) {
@@ -387,13 +328,55 @@ impl Supervisor {
     }
 }
 
-/// Since 1970.
-fn seconds_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+/// Takes the ports of Stores and opens their data; also says what stands in the way.
+async fn prepare(
+    names: &[String],
+    plan: &Plan,
+    places: &BTreeMap<String, Place>,
+    data: &DataDir,
+) -> (Vec<(String, Prepared)>, Vec<Failure>) {
+    let (mut prepared, mut failures) = (Vec::new(), Vec::new());
+    for name in names {
+        let (Some(store), Some(place)) = (plan.store(name), places.get(name)) else { continue };
+        match served::prepare(store, *place, data).await {
+            Ok(store) => prepared.push((name.clone(), store)),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    (prepared, failures)
 }
 
-/// When the first of some Stores has something to renew.
-fn due_at(resolved: &BTreeMap<String, Resolved>) -> Option<SystemTime> {
-    let first = resolved.values().filter_map(|resolved| resolved.due_at).min()?;
-    UNIX_EPOCH.checked_add(Duration::from_secs(first))
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::up::examples::suspended;
+    use crate::up::kept_keys;
+
+    fn supervisor(root: &std::path::Path) -> Supervisor {
+        let data = DataDir::open(root).unwrap();
+        Supervisor::new(data, BTreeMap::new(), mpsc::unbounded_channel().0)
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_of_one_store_changes_nothing_of_another() {
+        let root = tempfile::tempdir().unwrap();
+        let mut supervisor = supervisor(root.path());
+        let plan = suspended(&[("a", &["cart", "menu"]), ("b", &["shop"])]);
+        supervisor.take_up(plan, OnFailure::GiveUp).await.unwrap();
+        let kept = |supervisor: &Supervisor| {
+            ["a", "b"].map(|store| kept_keys::names(&supervisor.data.signing_key(store)).unwrap())
+        };
+        let before = kept(&supervisor);
+        // What is to be read of a StoreNamespace that is new cannot be.
+        fs::create_dir_all(supervisor.data.binding("new").join("token")).unwrap();
+        for first in [&["cart"] as &[&str], &[]] {
+            let next = suspended(&[("a", first), ("b", &["shop", "new"])]);
+            let refused = supervisor.take_up(next, OnFailure::RetryLater).await;
+            let refused = refused.unwrap_err().to_string();
+            assert!(refused.contains("read the token in"), "{refused}");
+            assert_eq!(kept(&supervisor), before, "nothing of either is changed");
+        }
+    }
 }

@@ -78,12 +78,10 @@ pub(crate) fn check(plan: &Plan, data: &DataDir) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use stowage_config::Access;
     use stowage_crds::NamespaceContract::{Artifacts, Jobs, Kv, RunStore};
 
     use super::*;
+    use crate::up::examples;
 
     #[test]
     fn a_contract_stays_and_a_generation_only_grows() {
@@ -101,12 +99,9 @@ mod tests {
         ];
         for &(contract, token_generation, next, next_generation, expected) in table {
             let next = NamespacePlan {
-                name: "cart".to_owned(),
                 contract: next,
-                subject: "cart".to_owned(),
-                access: Access::Read,
-                token_life: Duration::from_secs(3600),
                 token_generation: next_generation,
+                ..examples::namespace("cart")
             };
             let refused = refused(Seen { contract, token_generation }, &next);
             let fields: Vec<_> = refused.iter().map(|(field, _)| *field).collect();

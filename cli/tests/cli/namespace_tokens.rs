@@ -118,3 +118,19 @@ async fn a_namespace_that_comes_back_does_not_bring_its_tokens_back() {
     .await;
     assert_eq!(status(&up, &first).await, StatusCode::UNAUTHORIZED);
 }
+
+/// What is kept can differ from what a server has without a change of its Store: where keys were
+/// lost, or a change was kept in part and taken back.
+#[tokio::test]
+async fn a_token_that_is_issued_anew_is_taken_at_once() {
+    let place = Place::new(&[("demo.yaml", &manifests(""))]);
+    let up = place.ready(&["demo"]).await;
+    let first = token(&place);
+    std::fs::remove_file(place.data().join("tokens/demo.keys")).unwrap();
+    place.write("rests.yaml", &(store_with_token("rests", ADMIN) + "  suspend: true\n"));
+    up.wait_for("manifests changed: taken up").await;
+    let second = token(&place);
+    assert_ne!(second, first);
+    assert_eq!(status(&up, &second).await, StatusCode::OK);
+    assert_eq!(status(&up, &first).await, StatusCode::UNAUTHORIZED, "of a key that is gone");
+}
