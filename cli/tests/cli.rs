@@ -16,6 +16,8 @@ mod namespace_tokens;
 mod refuses;
 #[path = "cli/reload.rs"]
 mod reload;
+#[path = "cli/retries.rs"]
+mod retries;
 #[path = "cli/rights.rs"]
 mod rights;
 #[path = "cli/serves.rs"]

@@ -34,6 +34,8 @@ pub(crate) struct Session<'a> {
     announced: BTreeSet<String>,
     /// Why the manifests as they are now could not be taken up, where that is no fault of theirs.
     owed: Option<String>,
+    /// Why what is missing of the manifests before could not be tried again.
+    hindered: Option<String>,
 }
 
 impl<'a> Session<'a> {
@@ -56,6 +58,7 @@ impl<'a> Session<'a> {
             readiness: None.into(),
             announced,
             owed: None,
+            hindered: None,
         };
         session.await_readiness();
         session
@@ -138,16 +141,26 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Tries again what the machine stood in the way of. What is missing of the manifests that are
+    /// taken up does not wait for those that cannot be.
     async fn retry(&mut self) {
         if self.owed.is_some() {
-            return self.reload().await;
+            self.reload().await;
+            if self.owed.is_none() {
+                return;
+            }
         }
+        let before = self.hindered.take();
         match self.supervisor.retry().await {
             Ok(false) => {}
-            Ok(true) => {
-                self.await_readiness();
+            Ok(true) => self.await_readiness(),
+            Err(refused) => {
+                let said = refused.to_string();
+                if before.as_ref() != Some(&said) {
+                    error!("{said}; trying again");
+                }
+                self.hindered = Some(said);
             }
-            Err(failure) => error!("{failure}"),
         }
     }
 

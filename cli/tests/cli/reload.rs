@@ -7,9 +7,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{
-    ADMIN, DEADLINE, OTHER, Place, Up, client, eventually, store, store_with_token,
-};
+use crate::support::{ADMIN, DEADLINE, OTHER, Place, client, eventually, store, store_with_token};
 
 async fn status(url: &str, token: &str) -> Option<StatusCode> {
     client().get(url).bearer_auth(token).send().await.ok().map(|answer| answer.status())
@@ -18,19 +16,6 @@ async fn status(url: &str, token: &str) -> Option<StatusCode> {
 async fn put(url: &str, body: &'static str) -> StatusCode {
     let request = client().put(url).bearer_auth(ADMIN).header("Content-Type", "application/json");
     request.body(body).send().await.unwrap().status()
-}
-
-/// Waits until the ready file lists exactly these Stores.
-async fn stores_are(up: &Up, expected: &[&str]) {
-    eventually(&format!("the stores {expected:?}"), || {
-        let table = up.ready_table();
-        async move {
-            let table = table?;
-            let names: Vec<_> = table["stores"].as_object()?.keys().cloned().collect();
-            (names == expected).then_some(())
-        }
-    })
-    .await;
 }
 
 /// A Secret with these tokens, and the Store `demo` that takes it.
@@ -102,27 +87,27 @@ async fn stores_come_and_go() {
     // An address that nobody else uses: what connects somewhere has a port of 127.0.0.1.
     let mut up = place.up(&["demo"], &["--listen", "lake=127.0.0.73:0"]);
     up.wait_ready().await;
-    stores_are(&up, &["demo"]).await;
+    up.stores_are(&["demo"]).await;
     up.wait_for("suspended").await;
 
     place.write("lake.yaml", &store_with_token("lake", ADMIN));
-    stores_are(&up, &["demo", "lake"]).await;
+    up.stores_are(&["demo", "lake"]).await;
     let lake = up.url("lake");
     up.wait_for(&format!("export STOWAGE_URL={lake} ")).await;
     assert_eq!(put(&lake, "{\"kept\":1}").await, StatusCode::OK);
 
     place.write("lake.yaml", &(store_with_token("lake", ADMIN) + "  suspend: true\n"));
-    stores_are(&up, &["demo"]).await;
+    up.stores_are(&["demo"]).await;
     let address = lake.strip_prefix("http://").unwrap();
     drop(std::net::TcpListener::bind(address).expect("suspending frees the port"));
 
     place.write("lake.yaml", &store_with_token("lake", ADMIN));
-    stores_are(&up, &["demo", "lake"]).await;
+    up.stores_are(&["demo", "lake"]).await;
     assert_eq!(up.url("lake"), lake, "back where it was");
     assert_eq!(status(&lake, ADMIN).await, Some(StatusCode::OK), "with its data");
 
     place.remove("lake.yaml");
-    stores_are(&up, &["demo"]).await;
+    up.stores_are(&["demo"]).await;
     up.wait_for("its data stays in").await;
     assert!(place.data().join("lake").is_dir(), "deletionPolicy Retain is the default");
     assert_eq!(status(&up.url("demo"), ADMIN).await, Some(StatusCode::NOT_FOUND));
@@ -147,7 +132,7 @@ async fn deletion_policy_delete_removes_the_data_of_a_store_removed_while_runnin
     let up = place.ready(&["demo", "doomed"]).await;
     assert_eq!(status(&up.url("doomed"), ADMIN).await, Some(StatusCode::OK), "still there");
     place.remove("doomed.yaml");
-    stores_are(&up, &["demo"]).await;
+    up.stores_are(&["demo"]).await;
     up.wait_for("removed with its data").await;
     assert!(!tree.exists());
 }
@@ -243,33 +228,6 @@ async fn limits_contracts_and_tenants_change_live() {
         (!place.data().join("bindings/cart").exists()).then_some(())
     })
     .await;
-}
-
-/// A port below those that the system hands out by itself, because another test that asks for any
-/// free port could get it, or the next one up, which the Store takes too.
-fn port_that_stays_free_once_dropped() -> std::net::TcpListener {
-    let bind = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).ok();
-    let start = u16::try_from(std::process::id() % 5_000).unwrap();
-    let pairs = (0..5_000).map(|step| 20_000 + (start + step) % 5_000 * 2);
-    let free = |port: u16| bind(port + 1).and(bind(port));
-    pairs.into_iter().find_map(free).expect("two neighbouring free ports")
-}
-
-#[tokio::test]
-async fn a_store_that_cannot_start_is_tried_again_while_others_serve() {
-    let suspended = store_with_token("late", ADMIN) + "  suspend: true\n";
-    let place =
-        Place::new(&[("demo.yaml", &store_with_token("demo", ADMIN)), ("late.yaml", &suspended)]);
-    let taken = port_that_stays_free_once_dropped();
-    let flag = format!("late={}", taken.local_addr().unwrap());
-    let mut up = place.up(&["demo"], &["--listen", &flag]);
-    up.wait_ready().await;
-
-    place.write("late.yaml", &store_with_token("late", ADMIN));
-    up.wait_for("the port is in use").await;
-    assert_eq!(status(&up.url("demo"), ADMIN).await, Some(StatusCode::NOT_FOUND), "demo serves");
-    drop(taken);
-    stores_are(&up, &["demo", "late"]).await;
 }
 
 /// A token of the issuer of the test, signed with a shared secret.

@@ -213,6 +213,19 @@ impl Up {
         url.unwrap_or_else(|| panic!("no store {store} in {table}")).to_owned()
     }
 
+    /// Waits until the ready file lists exactly these Stores.
+    pub(crate) async fn stores_are(&self, expected: &[&str]) {
+        eventually(&format!("the stores {expected:?}"), || {
+            let table = self.ready_table();
+            async move {
+                let table = table?;
+                let names: Vec<_> = table["stores"].as_object()?.keys().cloned().collect();
+                (names == expected).then_some(())
+            }
+        })
+        .await;
+    }
+
     /// Waits until the output holds a text.
     pub(crate) async fn wait_for(&self, text: &str) {
         let said = timeout(DEADLINE, async {
