@@ -1,5 +1,6 @@
 //! One document of a file: a resource as it was written.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -34,7 +35,16 @@ impl Document {
     }
 
     pub(super) fn origin(&self) -> Origin {
-        Origin { file: self.file.to_path_buf(), line: self.node.at.line }
+        let mut fields = BTreeMap::new();
+        for name in ["metadata", "spec"] {
+            let path = [Step::Key(name.to_owned())];
+            let at = self.node.locate(&path);
+            let Some(value) = self.node.get(name) else { continue };
+            value.visit(&path, at, &mut |path, at| {
+                fields.insert(field::display(path), (at.line, at.column));
+            });
+        }
+        Origin { file: self.file.to_path_buf(), line: self.node.at.line, fields }
     }
 
     /// `file:line`, to be named in a message about another document.

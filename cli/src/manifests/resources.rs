@@ -15,6 +15,19 @@ pub struct Origin {
     pub file: PathBuf,
     /// The line of its first field, from 1.
     pub line: usize,
+    /// The line and column of `metadata`, of `spec` and of each field in them, by its path.
+    pub fields: BTreeMap<String, (usize, usize)>,
+}
+
+impl Origin {
+    /// The line and column of a field; where it is not written, of the one that it would stand in.
+    #[must_use]
+    pub fn place(&self, field: &str) -> (usize, usize) {
+        let ends = field.match_indices(['.', '[']).map(|(end, _)| end);
+        let outwards = ends.chain([field.len()]).collect::<Vec<_>>().into_iter().rev();
+        let mut places = outwards.filter_map(|end| self.fields.get(&field[..end]));
+        places.next().copied().unwrap_or((self.line, 1))
+    }
 }
 
 /// A resource, and where it stands.

@@ -181,21 +181,11 @@ fn table(rows: &[Row]) -> String {
 mod tests {
     use stowage_config::{Token, TokenGrant};
 
-    use super::super::plan::OnRemoval;
+    use super::super::examples;
     use super::*;
 
     fn store(name: &str, credentials: Credentials) -> StorePlan {
-        let config = serde_json::json!({"store": name, "backend": {"volume": {"path": name}}});
-        StorePlan {
-            name: name.to_owned(),
-            config: serde_json::from_value(config).unwrap(),
-            credentials,
-            jwt_keys: None,
-            tracing_files: std::collections::BTreeMap::new(),
-            namespaces: Vec::new(),
-            on_removal: OnRemoval::Retain,
-            suspended: false,
-        }
+        StorePlan { credentials, ..examples::store(name, &[]) }
     }
 
     fn place() -> Option<Place> {

@@ -37,6 +37,7 @@ pub(crate) fn store(name: &str, namespaces: &[&str]) -> StorePlan {
         credentials: Credentials::Made,
         jwt_keys: None,
         tracing_files: BTreeMap::new(),
+        volume_size: None,
         namespaces: namespaces.iter().map(|name| namespace(name)).collect(),
         on_removal: OnRemoval::Retain,
         suspended: false,

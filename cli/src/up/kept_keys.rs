@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use stowage_config::ByteSize;
 use stowage_crds::render::SigningKey;
 
 use super::kept_token;
@@ -24,6 +25,9 @@ pub(crate) struct Kept {
     pub(crate) audience: String,
     /// The signing key as PKCS #8, in base64url.
     key: String,
+    /// How large its volume was to be; earlier versions did not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) volume_size: Option<ByteSize>,
     /// By the name of the resource.
     pub(crate) namespaces: BTreeMap<String, KeptNamespace>,
 }
@@ -81,18 +85,18 @@ pub(crate) fn read_or_make(path: &Path) -> Result<(Kept, SigningKey), Failure> {
     let kept = Kept {
         audience: kept_token::random()?,
         key: URL_SAFE_NO_PAD.encode(key.to_pkcs8()),
+        volume_size: None,
         namespaces: BTreeMap::new(),
     };
     Ok((kept, key))
 }
 
-/// What is known of the StoreNamespaces that are kept in a file.
+/// What is kept in a file, where there is one.
 ///
 /// # Errors
 /// As [`read_or_make`].
-pub(crate) fn seen(path: &Path) -> Result<BTreeMap<String, Seen>, Failure> {
-    let kept = read(path)?.map(|(kept, _)| kept.namespaces).unwrap_or_default();
-    Ok(kept.into_iter().filter_map(|(name, it)| Some((name, it.seen?))).collect())
+pub(crate) fn kept(path: &Path) -> Result<Option<Kept>, Failure> {
+    Ok(read(path)?.map(|(kept, _)| kept))
 }
 
 /// The names of the StoreNamespaces that are kept in a file.
@@ -100,8 +104,8 @@ pub(crate) fn seen(path: &Path) -> Result<BTreeMap<String, Seen>, Failure> {
 /// # Errors
 /// As [`read_or_make`].
 pub(crate) fn names(path: &Path) -> Result<Vec<String>, Failure> {
-    let kept = read(path)?.map(|(kept, _)| kept.namespaces).unwrap_or_default();
-    Ok(kept.into_keys().collect())
+    let namespaces = kept(path)?.map(|kept| kept.namespaces).unwrap_or_default();
+    Ok(namespaces.into_keys().collect())
 }
 
 fn read(path: &Path) -> Result<Option<(Kept, SigningKey)>, Failure> {

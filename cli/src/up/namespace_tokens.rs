@@ -98,6 +98,7 @@ fn keep(
     let path = data.signing_key(&store.name);
     let (before, key) = kept_keys::read_or_make(&path)?;
     let mut kept = before.clone();
+    kept.volume_size.clone_from(&store.volume_size);
     for namespace in &store.namespaces {
         let place = match kept.namespaces.remove(&namespace.name) {
             Some(place) => place,
@@ -263,17 +264,27 @@ mod tests {
     fn what_an_earlier_version_kept_is_read_and_completed() {
         let root = tempfile::tempdir().unwrap();
         let data = DataDir::open(root.path()).unwrap();
-        let first = issued(&store(&["cart"]), &data, NOW);
+        let store = StorePlan { volume_size: "1Gi".parse().ok(), ..store(&["cart"]) };
+        let first = issued(&store, &data, NOW);
         let path = data.signing_key("demo");
         let whole = fs::read(&path).unwrap();
-        let mut kept: serde_json::Value = serde_json::from_slice(&whole).unwrap();
-        let removed = kept["namespaces"]["cart"].as_object_mut().unwrap().remove("seen");
-        assert_eq!(removed, Some(json!({"contract": "kv", "tokenGeneration": 0})));
-        fs::write(&path, kept.to_string()).unwrap();
-        assert!(kept_keys::seen(&path).unwrap().is_empty());
-        let second = issued(&store(&["cart"]), &data, NOW);
-        assert_eq!((uid(&second), &second.values), (uid(&first), &first.values));
-        assert_eq!(fs::read(&path).unwrap(), whole, "it is known from now on");
+        let kept = || serde_json::from_slice::<serde_json::Value>(&whole).unwrap();
+        let seen = json!({"contract": "kv", "name": "cart", "tokenGeneration": 0});
+        assert_eq!(kept()["namespaces"]["cart"]["seen"], seen);
+        assert_eq!(kept()["volumeSize"], "1Gi");
+        let removals: [fn(&mut serde_json::Value) -> Option<serde_json::Value>; 3] = [
+            |kept| kept.as_object_mut()?.remove("volumeSize"),
+            |kept| kept["namespaces"]["cart"].as_object_mut()?.remove("seen"),
+            |kept| kept["namespaces"]["cart"]["seen"].as_object_mut()?.remove("name"),
+        ];
+        for remove in removals {
+            let mut earlier = kept();
+            assert!(remove(&mut earlier).is_some(), "it is there");
+            fs::write(&path, earlier.to_string()).unwrap();
+            let second = issued(&store, &data, NOW);
+            assert_eq!((uid(&second), &second.values), (uid(&first), &first.values));
+            assert_eq!(fs::read(&path).unwrap(), whole, "it is known from now on");
+        }
     }
 
     #[test]

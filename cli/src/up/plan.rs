@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use stowage_config::{Access, NamespaceGrant, SidecarConfig, SyncConfig, Token, TokenGrant};
+use stowage_config::{
+    Access, ByteSize, NamespaceGrant, SidecarConfig, SyncConfig, Token, TokenGrant,
+};
 use stowage_crds::NamespaceContract;
 
 use crate::manifests::{Origin, SecretValue};
@@ -17,8 +19,15 @@ pub(crate) struct Plan {
     pub(crate) stores: Vec<StorePlan>,
     /// Branches of sources that are not suspended.
     pub(crate) branches: BTreeMap<BranchKey, BranchPlan>,
-    /// Where the StoreNamespaces stand, by name; not a part of them, so that nothing changes with it.
-    pub(crate) origins: BTreeMap<String, Origin>,
+    /// Where the resources stand; not a part of them, so that nothing changes with it.
+    pub(crate) origins: Origins,
+}
+
+/// Where resources stand, by name.
+#[derive(Clone, Default, PartialEq)]
+pub(crate) struct Origins {
+    pub(crate) stores: BTreeMap<String, Origin>,
+    pub(crate) namespaces: BTreeMap<String, Origin>,
 }
 
 /// One Store.
@@ -34,6 +43,8 @@ pub(crate) struct StorePlan {
     pub(crate) jwt_keys: Option<SecretValue>,
     /// What goes with a collector of traces, by the file that it is written to.
     pub(crate) tracing_files: BTreeMap<PathBuf, SecretValue>,
+    /// How large its volume would be on a cluster, where the manifest says so.
+    pub(crate) volume_size: Option<ByteSize>,
     /// The tenants with a token of their own.
     pub(crate) namespaces: Vec<NamespacePlan>,
     /// What becomes of its data when it is removed.

@@ -12,7 +12,7 @@ use kube::ResourceExt;
 
 use super::addresses;
 use super::data_dir::RESERVED;
-use super::plan::{BranchKey, Plan};
+use super::plan::{BranchKey, Origins, Plan};
 use crate::args::UpArgs;
 use crate::exit::Failure;
 use crate::manifests::{self, Located, Manifests, Origin, Problem, Problems};
@@ -62,7 +62,7 @@ pub(crate) fn describe(problems: &Problems) -> String {
 
 fn compile(read: &Manifests, data: &Path, insecure: bool) -> Result<Plan, Problems> {
     let mut problems = name_problems(read);
-    let origins = read.namespaces.iter().map(|it| (it.name_any(), it.origin.clone())).collect();
+    let origins = Origins { stores: origins(&read.stores), namespaces: origins(&read.namespaces) };
     let mut plan = Plan { origins, ..Plan::default() };
     for store in &read.stores {
         match store::plan(read, store, data, insecure) {
@@ -87,6 +87,10 @@ fn compile(read: &Manifests, data: &Path, insecure: bool) -> Result<Plan, Proble
         Some(problems) => Err(problems),
         None => Ok(plan),
     }
+}
+
+fn origins<T: ResourceExt>(resources: &[Located<T>]) -> BTreeMap<String, Origin> {
+    resources.iter().map(|it| (it.resource.name_any(), it.origin.clone())).collect()
 }
 
 /// On a cluster, resources of one name may stand in several namespaces, and any name is free;
@@ -134,10 +138,10 @@ fn twice<T: ResourceExt>(kind: &str, resources: &[Located<T>]) -> Vec<Problem> {
     problems
 }
 
-/// A problem of the resource at a place.
+/// A problem of a field of the resource at a place.
 pub(crate) fn problem(origin: &Origin, field: &str, message: String) -> Problem {
-    let Origin { file, line } = origin;
-    Problem { file: file.clone(), line: *line, column: 1, field: field.to_owned(), message }
+    let (line, column) = origin.place(field);
+    Problem { file: origin.file.clone(), line, column, field: field.to_owned(), message }
 }
 
 #[cfg(test)]

@@ -109,7 +109,7 @@ impl Supervisor {
         let kept = self.places.iter().filter(|(name, _)| next.store(name).is_some());
         let kept = kept.map(|(name, place)| (name.clone(), *place)).collect();
         let places = addresses::assign(&next.store_names(), &self.chosen, &kept)?;
-        transitions::check(&next, &self.data)?;
+        transitions::check(&next, &self.plan, &self.data)?;
         let resolved = Resolution::of(&next, &self.data)?;
         let steps = diff::steps(&self.plan, &self.running(), &next);
         let departed = departed::departed(&next, &steps.unbind, &self.data);

@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 
 use super::refuses::refused;
-use super::support::{ADMIN, Place, Up, client, eventually, store_with_token};
+use super::support::{ADMIN, OTHER, Place, Up, client, eventually, store_with_token};
 
 const ALONE: &[&str] = &["--listen", "127.0.0.1:0"];
 
@@ -43,20 +43,60 @@ async fn becomes_good(place: &Place, up: &Up, path: &str) {
     .await;
 }
 
-/// What is refused, and what is said of it.
-fn changes() -> [(String, &'static str); 2] {
+/// What is refused, the last lines of which are those of `cart`; of those, the one that is named, and
+/// what is said of it.
+fn changes() -> [(String, &'static str, &'static str); 6] {
+    let [before, other] = [manifests("kv", 2), store_with_token("other", OTHER)];
     [
         (
             manifests("kv", 1),
-            "demo.yaml:15:1: spec.tokenGeneration: tokenGeneration only grows: a smaller number \
-             would make revoked tokens good again; write 2 or more",
+            "  tokenGeneration: 1",
+            "spec.tokenGeneration: tokenGeneration only grows: a smaller number would make revoked \
+             tokens good again; write 2 or more",
         ),
         (
             manifests("runStore", 2),
-            "demo.yaml:15:1: spec.contract: contract cannot change: write kv again, or take the \
-             resource out, and put it back as another one once that has been taken up",
+            "  contract: runStore",
+            "spec.contract: contract cannot change: write kv again, or take the resource out, and \
+             put it back as another one once that has been taken up",
+        ),
+        (
+            before.clone() + "  name: basket\n",
+            "  name: basket",
+            "spec.name: name cannot change: write cart again, or take the resource out, and put it \
+             back as another one once that has been taken up",
+        ),
+        (
+            other.clone()
+                + "  suspend: true\n"
+                + &before.replace("storeRef: {name: demo}", ELSEWHERE),
+            "  storeRef: {name: other}",
+            "spec.storeRef.name: storeRef cannot change: write demo again, or take the resource \
+             out, and put it back as another one once that has been taken up",
+        ),
+        (
+            other
+                + "  suspend: true\n"
+                + &tenant("kv", 2).replace("storeRef: {name: demo}", ELSEWHERE),
+            "  storeRef: {name: other}",
+            "spec.storeRef.name: storeRef cannot change: write demo again, or take the resource \
+             out, and put it back as another one once that has been taken up",
+        ),
+        (
+            before.replace("size: 1Gi", "size: 1000Mi"),
+            "  backend: {volume: {size: 1000Mi}}",
+            "spec.backend.volume.size: a volume cannot shrink: write the old size (1Gi) or more, \
+             or make a smaller Store and copy the data into it",
         ),
     ]
+}
+
+const ELSEWHERE: &str = "storeRef: {name: other}";
+
+/// The place of a line in a manifest, as a problem of it names that.
+fn place_of(line: &str, text: &str) -> String {
+    let at = text.lines().position(|it| it == line).expect("the line is there") + 1;
+    format!("demo.yaml:{at}:")
 }
 
 #[tokio::test]
@@ -64,12 +104,14 @@ async fn what_a_cluster_refuses_is_reported_and_changes_nothing() {
     let place = Place::new(&[("demo.yaml", &manifests("kv", 2))]);
     let up = place.ready(&["demo"]).await;
     let first = token(&place).expect("a token");
-    for (text, expected) in changes() {
+    for (text, line, expected) in changes() {
         let before = up.output();
         place.write("demo.yaml", &text);
         up.wait_for_another("manifests changed", &before).await;
         let said = up.output()[before.len()..].to_owned();
-        assert!(said.contains(expected), "no {expected:?} in {said}");
+        let at = place_of(line, &text);
+        let fits = |it: &str| it.contains(&at) && it.contains(expected);
+        assert!(said.lines().any(fits), "no {expected:?} at {at} in {said}");
         assert!(said.contains("nothing was changed"), "{said}");
         assert_eq!(token(&place).as_ref(), Some(&first), "the same token");
         assert!(is_good(&place, &up, "/api/storage?ns=cart").await, "which is good");
@@ -87,14 +129,14 @@ async fn what_a_cluster_refuses_is_refused_at_the_next_start() {
     let place = Place::new(&[("demo.yaml", &manifests("kv", 2))]);
     assert!(place.ready(&["demo"]).await.stop().await.success());
     let first = token(&place).expect("a token");
-    for (text, expected) in changes() {
+    for (text, line, expected) in changes() {
         for text in [suspended(&text), text] {
-            let line = if text.contains("suspend") { ":16:" } else { ":15:" };
             place.write("demo.yaml", &text);
             let (code, stderr) = refused(&place, ALONE).await;
             assert_eq!(code, 64, "{stderr}");
-            let expected = expected.replace(":15:", line);
-            assert!(stderr.contains(&expected), "no {expected:?} in {stderr}");
+            let at = place_of(line, &text);
+            let fits = |it: &str| it.contains(&at) && it.contains(expected);
+            assert!(stderr.lines().any(fits), "no {expected:?} at {at} in {stderr}");
             assert_eq!(token(&place).as_ref(), Some(&first), "nothing was changed");
         }
     }

@@ -48,6 +48,26 @@ fn what_is_in_order_is_read_in_order() {
 }
 
 #[test]
+fn a_resource_knows_where_its_fields_stand() {
+    let text = format!("{STORE}{NAMESPACE}").replace("cart}", "cart, labels: {a.b/c: x}}");
+    let directory = directory(&[("a.yaml", &text)]);
+    let read = load(&directory).unwrap();
+    let (store, namespace) = (&read.stores[0].origin, &read.namespaces[0].origin);
+    let table = [
+        (store, "spec.backend.volume.size", (5, 22)),
+        (store, "spec.backend.volume.journalSize", (5, 13)),
+        (store, "spec.suspend", (4, 1)),
+        (store, "status.url", (1, 1)),
+        (namespace, "metadata.labels[a.b/c]", (9, 33)),
+        (namespace, "spec.storeRef.name", (11, 14)),
+        (namespace, "", (7, 1)),
+    ];
+    for (origin, field, expected) in table {
+        assert_eq!(origin.place(field), expected, "{field}");
+    }
+}
+
+#[test]
 fn paths_are_read_in_their_order_and_each_file_once() {
     let directory = directory(&[("a.yaml", STORE), ("b", &STORE.replace("demo", "b"))]);
     let a = directory.path().join("a.yaml");

@@ -81,6 +81,30 @@ impl Node {
         }
     }
 
+    /// Tells where this value stands, whose path and place are given, and all that it holds.
+    pub(super) fn visit(
+        &self,
+        path: &[Step],
+        at: Position,
+        see: &mut impl FnMut(&[Step], Position),
+    ) {
+        see(path, at);
+        let below = |step| path.iter().cloned().chain([step]).collect::<Vec<_>>();
+        match &self.content {
+            Content::Scalar(_) => {}
+            Content::Sequence(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    item.visit(&below(Step::Index(index)), item.at, see);
+                }
+            }
+            Content::Mapping(entries) => {
+                for Entry { key, key_at, value } in entries {
+                    value.visit(&below(Step::Key(key.clone())), *key_at, see);
+                }
+            }
+        }
+    }
+
     /// Where a field stands: its key, or the item of a sequence. Where the path leads to nothing,
     /// the last thing on it that is there.
     pub(super) fn locate(&self, path: &[Step]) -> Position {

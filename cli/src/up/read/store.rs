@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use kube::ResourceExt;
 use stowage_config::{Interval, Token, TokenGrant};
 use stowage_crds::render::{self, StorePlaces};
-use stowage_crds::{DeletionPolicy, Store, StoreJwt, StoreNamespace};
+use stowage_crds::{Backend, DeletionPolicy, Store, StoreJwt, StoreNamespace};
 
 use super::problem;
 use crate::manifests::{Located, Manifests, ObjectName, Problem, SecretValue};
@@ -49,6 +49,10 @@ pub(super) fn plan(
         credentials: credentials(read, store, insecure)?,
         jwt_keys: jwt_keys(read, store)?,
         tracing_files: tracing_files(read, store, data)?,
+        volume_size: {
+            let Backend::Volume(volume) = &store.spec.backend;
+            volume.size.clone()
+        },
         namespaces: tenants
             .map(|namespace| NamespacePlan {
                 name: namespace.name_any(),
