@@ -7,7 +7,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -29,47 +29,56 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 pub(crate) struct Drained {
     body: Option<Body>,
     waits: bool,
-    is_left: IsLeft,
+    left: Left,
 }
 
-/// Whether a body was left so that its connection cannot go on behind the answer, as far as that is known when
-/// the answer begins.
+/// An answer of up to so many bytes is written at once.
+const SHORT_BYTES_MAX: u64 = 64 << 10;
+
+/// Nothing of a body is left, as far as is known.
+const WHOLE: u8 = 0;
+/// What is left is read on.
+const READ_ON: u8 = 1;
+/// What is left is not read.
+const UNREAD: u8 = 2;
+
+/// What a handler has left of a body by the time when the answer begins.
 #[derive(Clone, Default)]
-pub(crate) struct IsLeft(Option<Arc<AtomicBool>>);
+pub(crate) struct Left(Option<Arc<AtomicU8>>);
 
-impl IsLeft {
-    /// Of a body that may be.
-    fn unknown() -> Self {
-        Self(Some(Arc::default()))
-    }
-
-    fn tell(&self) {
-        if let Some(is_left) = &self.0 {
-            is_left.store(true, Ordering::Relaxed);
+impl Left {
+    fn tell(&self, what: u8) {
+        if let Some(left) = &self.0 {
+            left.store(what, Ordering::Relaxed);
         }
     }
 
-    /// Whether it was.
-    pub(crate) fn get(&self) -> bool {
-        self.0.as_ref().is_some_and(|is_left| is_left.load(Ordering::Relaxed))
+    /// Whether the connection cannot go on behind this answer: where nobody reads what is left, and where it is
+    /// read on while a long answer is on its way. The HTTP library begins to read the next request once the body
+    /// has ended, also where it has not written all of the answer: it would lose track of which comes first.
+    pub(crate) fn ends_connection(&self, answer: &Body) -> bool {
+        match self.0.as_ref().map_or(WHOLE, |left| left.load(Ordering::Relaxed)) {
+            WHOLE => false,
+            READ_ON => answer.size_hint().exact().is_none_or(|bytes| bytes > SHORT_BYTES_MAX),
+            _ => true,
+        }
     }
 }
 
 impl Drained {
     /// Wraps a request's body.
-    pub(crate) fn wrap<B>(body: B, headers: &HeaderMap) -> (Body, IsLeft)
+    pub(crate) fn wrap<B>(body: B, headers: &HeaderMap) -> (Body, Left)
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         if body.is_end_stream() {
-            return (Body::empty(), IsLeft::default());
+            return (Body::empty(), Left::default());
         }
         let waits = headers.contains_key(EXPECT);
-        let may_be = waits || body.size_hint().lower() > DRAIN_BYTES_MAX;
-        let is_left = if may_be { IsLeft::unknown() } else { IsLeft::default() };
-        let body = Self { body: Some(Body::new(body)), waits, is_left: is_left.clone() };
-        (Body::new(body), is_left)
+        let left = Left(Some(Arc::default()));
+        let body = Self { body: Some(Body::new(body)), waits, left: left.clone() };
+        (Body::new(body), left)
     }
 }
 
@@ -106,9 +115,8 @@ impl Drop for Drained {
         if body.is_end_stream() {
             return;
         }
-        if self.waits || body.size_hint().lower() > DRAIN_BYTES_MAX {
-            self.is_left.tell();
-        }
+        let is_read = !self.waits && body.size_hint().lower() <= DRAIN_BYTES_MAX;
+        self.left.tell(if is_read { READ_ON } else { UNREAD });
         if self.waits {
             return;
         }
@@ -149,9 +157,11 @@ mod tests {
                 headers.insert(EXPECT, http::HeaderValue::from_static("100-continue"));
             }
             let body = Body::new(StreamBody::new(Box::pin(pieces)));
-            let (body, is_left) = Drained::wrap(body, &headers);
+            let (body, left) = Drained::wrap(body, &headers);
             drop(body);
-            assert_eq!(is_left.get(), expects, "the connection ends where it is not read");
+            let ends = |length: usize| left.ends_connection(&Body::from(vec![0; length]));
+            assert_eq!(ends(1), expects, "the connection ends where it is not read");
+            assert!(ends(SHORT_BYTES_MAX as usize + 1), "and behind a long answer");
             read
         };
         assert!(left(false).await.is_ok(), "it is read on");

@@ -62,9 +62,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 async fn around(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let version = parts.version;
-    let (body, is_left) = Drained::wrap(body, &parts.headers);
+    let (body, left) = Drained::wrap(body, &parts.headers);
     let mut response = next.run(Request::from_parts(parts, body)).await;
-    end_connection(version, is_left.get(), response.headers_mut());
+    let ends = left.ends_connection(response.body());
+    end_connection(version, ends, response.headers_mut());
     response
 }
 

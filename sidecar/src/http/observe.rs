@@ -65,7 +65,7 @@ pub(crate) async fn answer(
     let matters = frame.is_ok() && route.is_some_and(|route| !route.is_open());
     let caller = Caller::identified(&app, settings, &parts.headers, audit, peer, matters).await;
     line.identity = caller.identity.clone();
-    let (body, is_left) = Drained::wrap(body, &parts.headers);
+    let (body, left) = Drained::wrap(body, &parts.headers);
     let mut response = match (frame, &line.trace) {
         // What is meant by it is uncertain, so nothing more of it is looked at.
         (Err(problem), _) => problem.into_response(),
@@ -80,11 +80,12 @@ pub(crate) async fn answer(
         response = coding.apply(response, &app.coders);
     }
 
+    let ends = app.shutdown.is_cancelled() || left.ends_connection(response.body());
     let headers = response.headers_mut();
     origin.decorate(headers);
     decorate(&app, id, headers);
     repeat_version(headers);
-    end_connection(version, app.shutdown.is_cancelled() || is_left.get(), headers);
+    end_connection(version, ends, headers);
     let bytes = response.body().size_hint().exact().unwrap_or(0);
     if line.audit.target().is_some() {
         line.versions.answered(response.status(), response.headers());

@@ -16,15 +16,15 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use stowage_config::Limits;
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::guarded::guard;
+use super::guarded::{Unreadable, guard};
 use super::streams::{Offered, Streams};
 use crate::http::{App, HEAD_BYTES_MAX, refuse_malformed};
 
-/// From how many bytes on hyper refuses a head over HTTP/2 itself, without a word of ours. The least that is over
-/// [`HEAD_BYTES_MAX`] for sure is refused as everything else.
+/// From how many bytes on hyper refuses a head over HTTP/2 by itself, with a bare status; it tells clients this
+/// limit. What is over [`HEAD_BYTES_MAX`] and not over this is refused as everything else.
 const H2_HEAD_BYTES_MAX: usize = 4 * HEAD_BYTES_MAX;
 /// How many requests one h2c connection may have in flight.
 const STREAMS_MAX: u32 = 256;
@@ -158,12 +158,12 @@ pub(super) async fn serve_connection<H, F>(
         );
         let ended = drive(connection, waits, end, silence, away, rest).await;
         log_end(ended.as_ref());
-        let refusal = |status, error: &hyper::Error| {
-            refuse_malformed(counted.as_ref(), status, &error.to_string())
+        let unreadable = ended.as_ref().and_then(Unreadable::of);
+        let refusal = |status| {
+            let reason = ended.as_ref().map(ToString::to_string).unwrap_or_default();
+            refuse_malformed(counted.as_ref(), status, &reason)
         };
-        // A peer that takes nothing is not waited for.
-        let ended = timeout(times.head_max, guard.end(ended.as_ref(), refusal)).await;
-        if let Ok(Err(error)) = ended {
+        if let Err(error) = guard.end(unreadable, times.stall_max, refusal).await {
             tracing::debug!(%error, "the end of a connection could not be written");
         }
     }

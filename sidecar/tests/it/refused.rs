@@ -44,6 +44,7 @@ fn table() -> Vec<(String, u16, &'static str)> {
     let many: String = (0..101).map(|i| format!("X-{i}: a\r\n")).collect();
     let large = [
         head("GET /", &many),
+        head("GET /", &format!("X: {}\r\n", "x".repeat(65_520))),
         head("GET /", &format!("X: {}\r\n", "x".repeat(150_000))),
         head("GET /", &format!("X: {}\r\n", "x".repeat(1 << 20))),
         head(&format!("GET /{}", "x".repeat(1 << 20)), ""),
@@ -113,7 +114,6 @@ async fn the_second_port_refuses_alike() {
     assert!(connection.ends().await);
 }
 
-/// A client that has sent only half of what it announced is told as well, and one that leaves is none.
 #[tokio::test]
 async fn a_head_that_ends_early_is_no_request_and_gets_no_answer() {
     let server = Setup::default().in_memory().start().await;
@@ -129,7 +129,10 @@ async fn what_only_looks_like_a_refusal_is_sent_as_it_is() {
     let server = Server::start().await;
     let bare = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\
                 date: Sun, 22 Nov 2026 20:08:39 GMT\r\n\r\n";
-    let watch = "GET /run-stores/doc?watch=true HTTP/1.1\r\nHost: t\r\n\r\n";
+    let tag = server.send(&put("/run-stores/doc", "1")).await.etag();
+    let held = format!(
+        "GET /run-stores/doc HTTP/1.1\r\nHost: t\r\nPrefer: wait=60\r\nIf-None-Match: {tag}\r\n\r\n"
+    );
     let archives = [bare.to_owned(), format!("{}{bare}", "x".repeat(100_000))];
     for (at, archive) in archives.iter().enumerate() {
         let target = format!("/artifacts/a/b{at}");
@@ -138,7 +141,7 @@ async fn what_only_looks_like_a_refusal_is_sent_as_it_is() {
         // Behind it comes nothing, another request, one that is answered after a while, one that cannot be read,
         // the preface of another version, or the end.
         let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-        for behind in ["", GOOD, watch, "nonsense\r\n\r\n", preface] {
+        for behind in ["", GOOD, &held, "nonsense\r\n\r\n", preface] {
             let mut connection = Connection::open(server.address).await;
             connection.send(format!("{asked}{behind}").as_bytes()).await;
             let answer = connection.answer(false).await.expect("the archive");
@@ -158,6 +161,30 @@ async fn what_only_looks_like_a_refusal_is_sent_as_it_is() {
         connection.send(close.as_bytes()).await;
         assert_eq!(connection.answer(false).await.expect("the archive").text(), *archive);
         assert!(connection.ends().await);
+    }
+}
+
+/// A client that sends half a body and takes its answer later: what comes behind the body must not get into the
+/// answer, so the connection ends with it, and says so.
+#[tokio::test]
+async fn a_long_answer_before_the_end_of_the_body_ends_its_connection() {
+    let server = Server::start().await;
+    let archive = vec![b'a'; 1 << 20];
+    assert_eq!(server.send(&put("/artifacts/a/b", &archive)).await.status, 201);
+    for (target, ends) in [("/artifacts/a/b", true), ("/health", false)] {
+        let mut connection = Connection::open(server.address).await;
+        let head = format!("GET {target} HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhell");
+        connection.send(head.as_bytes()).await;
+        let answer = connection.head().await.expect("an answer");
+        let length = answer.header("content-length").and_then(|it| it.parse().ok());
+        let says = answer.header("connection").is_some_and(|it| it == "close");
+        assert_eq!(says, ends, "{target}: {answer:?}");
+        connection.send(format!("o{GOOD}").as_bytes()).await;
+        let body = connection.body(length.expect("a length")).await.expect("a body");
+        assert!(!ends || body == archive, "{target}: its own bytes");
+        let next = connection.answer(false).await;
+        let next = next.and_then(|answer| answer.header("x-request-id"));
+        assert_eq!(next.as_deref(), (!ends).then_some("good"), "{target}");
     }
 }
 
@@ -197,15 +224,18 @@ async fn a_head_over_the_limit_is_a_problem_over_h2c_too() {
     let (mut sender, connection) =
         builder.handshake(TokioIo::new(stream)).await.expect("a connection");
     let connection = tokio::spawn(connection);
-    for (length, expected) in [(60_000, 200), (70_000, 431), (200_000, 431), (10, 200)] {
+    let table =
+        [(60_000, 1, 200), (70_000, 1, 431), (200_000, 1, 431), (1, 101, 431), (1, 90, 200)];
+    for (length, count, expected) in table {
         let request = http::Request::get(format!("http://{}/health", server.address));
-        let request = request.header("x-long", "x".repeat(length)).body(Empty::<Bytes>::new());
+        let request = (0..count).fold(request, |it, _| it.header("x-long", "x".repeat(length)));
+        let request = request.body(Empty::<Bytes>::new());
         let answer = sender.send_request(request.expect("a request"));
         let answer = timeout(PATIENCE, answer).await.expect("in time").expect("an answer");
         let (parts, body) = answer.into_parts();
         let body = timeout(Duration::from_secs(10), body.collect()).await.expect("in time");
         let body = body.expect("a body").to_bytes();
-        assert_eq!(parts.status, expected, "{length}: {body:?}");
+        assert_eq!(parts.status, expected, "{count} of {length}: {body:?}");
         assert_eq!(parts.headers["x-storage-backend"], "local");
         if expected == 431 {
             let problem: Value = serde_json::from_slice(&body).expect("a problem");
