@@ -6,6 +6,7 @@
 //! nothing where nothing has to be left out.
 
 use bytes::Bytes;
+use serde::Deserialize;
 
 /// How deep arrays and objects may be nested.
 pub(crate) const DEPTH_MAX: u32 = 128;
@@ -53,6 +54,21 @@ pub(crate) fn compact(input: &Bytes) -> Result<Bytes, InvalidJson> {
 /// [`InvalidJson`] says where and what.
 pub(crate) fn check(input: &[u8]) -> Result<(), InvalidJson> {
     walk(input, None).map(drop)
+}
+
+/// Reads the members of an object, of a text that was checked; says what is wrong with them. A derived reader
+/// alone would take an array for an object, its members by their places.
+///
+/// # Errors
+/// The parser's sentence without its position, which counts within a part of the body.
+pub(crate) fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, String> {
+    if !text.trim_ascii_start().starts_with(b"{") {
+        return Err("it must be an object".to_owned());
+    }
+    serde_json::from_slice(text).map_err(|error| {
+        let text = error.to_string();
+        text.rsplit_once(" at line ").map_or(text.clone(), |(sentence, _)| sentence.to_owned())
+    })
 }
 
 fn walk(input: &[u8], out: Option<Vec<u8>>) -> Result<Walk<'_>, InvalidJson> {

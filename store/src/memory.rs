@@ -147,7 +147,7 @@ impl MemoryStore {
             state.namespaces.insert(key.clone(), Arc::clone(&current));
             self.keep_namespace(state, key, &current, (Some(&operations), None));
             let version = current.version();
-            self.publish(key.as_str(), || What::Namespace { version, operations });
+            self.publish(key.as_str(), || What::Namespace { version, operations, forgets: false });
         }
         Ok(current)
     }
@@ -321,7 +321,8 @@ impl Store for MemoryStore {
         let operations = (!patch.forgets_history).then_some(&*patch.operations);
         self.keep_namespace(&mut state, key, &namespace, (operations, patch.author));
         let version = namespace.version();
-        self.publish(key.as_str(), || What::Namespace { version, operations: patch.operations });
+        let Patch { operations, forgets_history: forgets, .. } = patch;
+        self.publish(key.as_str(), || What::Namespace { version, operations, forgets });
         Ok(Patched { namespace, created: current.version() == 0 })
     }
 

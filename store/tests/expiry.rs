@@ -157,7 +157,7 @@ async fn who_watches_sees_a_delete_also_where_nobody_reads() {
     it.set_clock(2_000);
     let told = in_time("the expiry, without a read", changes.next()).await.expect("a change");
     match &told.what {
-        What::Namespace { version: 2, operations } => {
+        What::Namespace { version: 2, operations, .. } => {
             assert_eq!(operations, &[delete("a"), delete("b")]);
         }
         other => panic!("expected version 2, got {other:?}"),

@@ -97,11 +97,28 @@ pub(crate) fn asked(app: &App, uri: &Uri, headers: &HeaderMap) -> Result<Option<
 /// # Errors
 /// 400.
 pub(crate) fn refuse(uri: &Uri) -> Result<(), Problem> {
+    refuse_because(uri, "is for GET: no version is changed or removed by itself")
+}
+
+/// Someone who names a version of what has none does not mean what stands there now.
+///
+/// # Errors
+/// 400.
+pub(crate) fn refuse_any(uri: &Uri) -> Result<(), Problem> {
+    refuse_because(
+        uri,
+        "is for documents of the run store, namespaces and sets of runtime configs: of nothing else are \
+         versions kept",
+    )
+}
+
+fn refuse_because(uri: &Uri, reason: &str) -> Result<(), Problem> {
+    if uri.query().is_none() {
+        return Ok(());
+    }
     for parameter in ["at", "history"] {
-        if uri.query().is_some() && target::query(uri, parameter)?.is_some() {
-            let detail =
-                format!("{parameter}= is for GET: no version is changed or removed by itself");
-            return Err(Problem::bad_request("invalid_query", detail));
+        if target::query(uri, parameter)?.is_some() {
+            return Err(Problem::bad_request("invalid_query", format!("{parameter}= {reason}")));
         }
     }
     Ok(())

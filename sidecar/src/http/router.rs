@@ -20,7 +20,7 @@ use stowage_config::Contract;
 use super::app::App;
 use super::caller::Caller;
 use super::problem::Problem;
-use super::{artifacts, debug, description, health, jobs, kv, run_store, runtimes, sites};
+use super::{artifacts, debug, description, health, history, jobs, kv, run_store, runtimes, sites};
 
 /// What stands at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Route {
     }
 }
 
-/// The route of a raw path.
+/// The route of a raw path. A name that is empty is a bad name, which its handler refuses.
 pub(crate) fn route(path: &str) -> Option<Route> {
     let mut segments = [""; 5];
     let mut count = 0;
@@ -89,31 +89,19 @@ pub(crate) fn route(path: &str) -> Option<Route> {
     }
     let (resource, template) = match segments.get(..count)? {
         [""] => (Resource::Document, "/"),
-        ["run-stores", name] if !name.is_empty() => (Resource::Document, "/run-stores/{name}"),
+        ["run-stores", _] => (Resource::Document, "/run-stores/{name}"),
         ["api", "storage"] => (Resource::Namespace, "/api/storage"),
         ["storage"] => (Resource::Namespace, "/storage"),
         ["jobs"] => (Resource::Jobs, "/jobs"),
         ["runs"] => (Resource::Runs, "/runs"),
-        ["jobs", job, rest @ ..] if !job.is_empty() => below_a_job(rest)?,
+        ["jobs", _, rest @ ..] => below_a_job(rest)?,
         ["runtimes"] => (Resource::Sets, "/runtimes"),
-        ["runtimes", repository, branch] if !repository.is_empty() && !branch.is_empty() => {
-            (Resource::Set, "/runtimes/{repo_id}/{branch}")
-        }
-        ["runtimes", repository, branch, first, ..]
-            if !repository.is_empty() && !branch.is_empty() && (!first.is_empty() || count > 4) =>
-        {
-            (Resource::File, "/runtimes/{repo_id}/{branch}/{*filepath}")
-        }
-        ["sites", site, "artifacts", build] if !site.is_empty() && !build.is_empty() => {
-            (Resource::Archive, "/sites/{site}/artifacts/{build}")
-        }
-        ["artifacts", site, build] if !site.is_empty() && !build.is_empty() => {
-            (Resource::Archive, "/artifacts/{site}/{build}")
-        }
-        ["sites", site, "logs"] if !site.is_empty() => (Resource::Logs, "/sites/{site}/logs"),
-        ["sites", site, "versions"] if !site.is_empty() => {
-            (Resource::Versions, "/sites/{site}/versions")
-        }
+        ["runtimes", _, _] => (Resource::Set, "/runtimes/{repo_id}/{branch}"),
+        ["runtimes", _, _, _, ..] => (Resource::File, "/runtimes/{repo_id}/{branch}/{*filepath}"),
+        ["sites", _, "artifacts", _] => (Resource::Archive, "/sites/{site}/artifacts/{build}"),
+        ["artifacts", _, _] => (Resource::Archive, "/artifacts/{site}/{build}"),
+        ["sites", _, "logs"] => (Resource::Logs, "/sites/{site}/logs"),
+        ["sites", _, "versions"] => (Resource::Versions, "/sites/{site}/versions"),
         ["health"] => (Resource::Health, "/health"),
         // A client that was given the URL of a document appends the path of the health check; the
         // default document's URL may end in a slash.
@@ -133,14 +121,10 @@ fn below_a_job(segments: &[&str]) -> Option<(Resource, &'static str)> {
     Some(match segments {
         [] => (Resource::Job, "/jobs/{job}"),
         ["checkpoints"] => (Resource::Checkpoints, "/jobs/{job}/checkpoints"),
-        ["checkpoints", id] if !id.is_empty() => {
-            (Resource::Checkpoint, "/jobs/{job}/checkpoints/{id}")
-        }
-        ["runs", run] if !run.is_empty() => (Resource::Run, "/jobs/{job}/runs/{run}"),
-        ["runs", run, "events"] if !run.is_empty() => {
-            (Resource::Events, "/jobs/{job}/runs/{run}/events")
-        }
-        ["runs", run, last] if !run.is_empty() => {
+        ["checkpoints", _] => (Resource::Checkpoint, "/jobs/{job}/checkpoints/{id}"),
+        ["runs", _] => (Resource::Run, "/jobs/{job}/runs/{run}"),
+        ["runs", _, "events"] => (Resource::Events, "/jobs/{job}/runs/{run}/events"),
+        ["runs", _, last] => {
             let event = last.strip_prefix("events/")?;
             if event.is_empty() || event.contains('/') {
                 return None;
@@ -202,6 +186,11 @@ impl Resource {
     /// Whether it can be read as a stream of events, too.
     fn is_watched(self) -> bool {
         matches!(self, Self::Document | Self::Namespace | Self::Set)
+    }
+
+    /// Whether versions before the current one can be kept of it.
+    fn has_versions(self) -> bool {
+        matches!(self, Self::Document | Self::Namespace | Self::Set | Self::File)
     }
 
     fn takes(self, method: &Method) -> bool {
@@ -271,6 +260,9 @@ async fn handle(
     if !resource.is_open() {
         caller.known()?;
         caller.count(&app)?;
+    }
+    if resource.contract().is_some() && !resource.has_versions() {
+        history::refuse_any(&uri)?;
     }
     match (resource, method.as_str()) {
         (Resource::Document, "PUT") => run_store::put(app, caller, uri, headers, body).await,
@@ -352,7 +344,7 @@ mod tests {
         ("/run-stores/health", Some("/run-stores/{name}")),
         ("/run-stores/a/health", Some("/run-stores/{name}/health")),
         ("/run-stores", None),
-        ("/run-stores/", None),
+        ("/run-stores/", Some("/run-stores/{name}")),
         ("/run-stores/a/", None),
         ("/run-stores/a/b", None),
         ("/run-stores//health", None),
@@ -364,28 +356,28 @@ mod tests {
         ("/runtimes/r", None),
         ("/runtimes/r/b", Some("/runtimes/{repo_id}/{branch}")),
         ("/runtimes/r%2Fs/b", Some("/runtimes/{repo_id}/{branch}")),
-        ("/runtimes//b", None),
-        ("/runtimes/r/", None),
-        ("/runtimes/r/b/", None),
+        ("/runtimes//b", Some("/runtimes/{repo_id}/{branch}")),
+        ("/runtimes/r/", Some("/runtimes/{repo_id}/{branch}")),
+        ("/runtimes/r/b/", Some("/runtimes/{repo_id}/{branch}/{*filepath}")),
         ("/runtimes/r/b/c", Some("/runtimes/{repo_id}/{branch}/{*filepath}")),
         ("/runtimes/r/b/c/d/e/f.yaml", Some("/runtimes/{repo_id}/{branch}/{*filepath}")),
         ("/runtimes/r/b//c", Some("/runtimes/{repo_id}/{branch}/{*filepath}")),
-        ("/runtimes/r//c", None),
+        ("/runtimes/r//c", Some("/runtimes/{repo_id}/{branch}/{*filepath}")),
         ("/jobs", Some("/jobs")),
-        ("/jobs/", None),
+        ("/jobs/", Some("/jobs/{job}")),
         ("/jobs/j", Some("/jobs/{job}")),
         ("/jobs/j%2Fk", Some("/jobs/{job}")),
         ("/jobs/j/", None),
         ("/jobs/j/other", None),
         ("/jobs/j/checkpoints", Some("/jobs/{job}/checkpoints")),
-        ("/jobs//checkpoints", None),
-        ("/jobs/j/checkpoints/", None),
+        ("/jobs//checkpoints", Some("/jobs/{job}/checkpoints")),
+        ("/jobs/j/checkpoints/", Some("/jobs/{job}/checkpoints/{id}")),
         ("/jobs/j/checkpoints/c", Some("/jobs/{job}/checkpoints/{id}")),
         ("/jobs/j/checkpoints/c/d", None),
         ("/jobs/j/runs", None),
-        ("/jobs/j/runs/", None),
+        ("/jobs/j/runs/", Some("/jobs/{job}/runs/{run}")),
         ("/jobs/j/runs/r", Some("/jobs/{job}/runs/{run}")),
-        ("/jobs/j/runs//events", None),
+        ("/jobs/j/runs//events", Some("/jobs/{job}/runs/{run}/events")),
         ("/jobs/j/runs/r/", None),
         ("/jobs/j/runs/r/events", Some("/jobs/{job}/runs/{run}/events")),
         ("/jobs/j/runs/r/events/", None),
@@ -395,14 +387,14 @@ mod tests {
         ("/runs", Some("/runs")),
         ("/runs/r", None),
         ("/sites/s/artifacts/b", Some("/sites/{site}/artifacts/{build}")),
-        ("/sites/s/artifacts/", None),
+        ("/sites/s/artifacts/", Some("/sites/{site}/artifacts/{build}")),
         ("/sites/s/artifacts/b/c", None),
-        ("/sites//artifacts/b", None),
+        ("/sites//artifacts/b", Some("/sites/{site}/artifacts/{build}")),
         ("/artifacts/s/b", Some("/artifacts/{site}/{build}")),
-        ("/artifacts//b", None),
+        ("/artifacts//b", Some("/artifacts/{site}/{build}")),
         ("/artifacts/s", None),
         ("/sites/s/logs", Some("/sites/{site}/logs")),
-        ("/sites//logs", None),
+        ("/sites//logs", Some("/sites/{site}/logs")),
         ("/sites/s/versions", Some("/sites/{site}/versions")),
         ("/sites/s", None),
         ("/health", Some("/health")),

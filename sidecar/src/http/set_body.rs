@@ -30,15 +30,14 @@ struct FileBody {
 /// 400 that names the index of the first file that is wrong.
 pub(crate) fn parse(text: &Bytes) -> Result<NewSet, Problem> {
     let compact = json::compact(text)?;
-    let body: SetBody<'_> = serde_json::from_slice(&compact).map_err(|e| {
-        invalid(format!("the body must be {{\"revision\", \"files\": [{{…}}]}}: {}", reason(&e)))
+    let body: SetBody<'_> = json::object(&compact).map_err(|reason| {
+        invalid(format!("the body must be {{\"revision\", \"files\": [{{…}}]}}: {reason}"))
     })?;
     let mut files = Vec::with_capacity(body.files.len());
     for (index, file) in body.files.into_iter().enumerate() {
-        let file: FileBody = serde_json::from_str(file.get()).map_err(|e| {
+        let file: FileBody = json::object(file.get().as_bytes()).map_err(|reason| {
             invalid(format!(
-                "files[{index}] must be {{\"filepath\", \"config\"}} with config as JSON: {}",
-                reason(&e)
+                "files[{index}] must be {{\"filepath\", \"config\"}} with config as JSON: {reason}"
             ))
         })?;
         files.push(ConfigFile { filepath: file.filepath, config: file.config });
@@ -48,10 +47,4 @@ pub(crate) fn parse(text: &Bytes) -> Result<NewSet, Problem> {
 
 fn invalid(detail: String) -> Problem {
     Problem::bad_request("invalid_set", detail)
-}
-
-/// The parser's sentence without its position, which counts within a part of the body.
-fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.rsplit_once(" at line ").map_or(text.clone(), |(sentence, _)| sentence.to_owned())
 }

@@ -101,9 +101,7 @@ fn authorized(caller: &Caller, uri: &Uri, right: Right) -> Result<Name, Problem>
 /// Reads an entry from compact JSON, and gives it the time of now.
 fn parse(site: &Name, text: &[u8]) -> Result<(Name, Entry), Problem> {
     let invalid = |detail: String| Problem::bad_request("invalid_log", detail);
-    let new: NewEntry<'_> = serde_json::from_slice(text).map_err(|e| {
-        let text = e.to_string();
-        let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
+    let new: NewEntry<'_> = json::object(text).map_err(|reason| {
         invalid(format!(
             "the body must be {{\"build_id\", \"action\", \"status\", \"metadata\"}}: {reason}"
         ))

@@ -112,8 +112,9 @@ impl Visitor<'_> for MemberName<'_> {
 /// # Errors
 /// [`InvalidDocument`].
 pub(crate) fn check_job(text: &[u8], job: &Name) -> Result<(), InvalidDocument> {
-    let [id] = request(text, ["id"])?;
-    same_id(id, "/id", job)
+    let [id, job_id] = request(text, ["id", "jobId"])?;
+    same_id(id, "/id", job)?;
+    same_id(job_id, "/jobId", job)
 }
 
 /// Checks the body of `PUT /jobs/{job}/checkpoints/{checkpoint}`.
@@ -284,6 +285,7 @@ mod tests {
             (r#"{"id":"j","jobId":"j"}"#, None, Some("/id"), None),
             (r#"{"id":"c","jobId":"j","runId":"s"}"#, Some("/id"), None, Some("/runId")),
             (r#"{"id":"c","jobId":"k"}"#, Some("/id"), Some("/jobId"), Some("/jobId")),
+            (r#"{"id":"j","jobId":"k"}"#, Some("/jobId"), Some("/id"), Some("/jobId")),
             (r#"{"id":null}"#, Some("/id"), Some("/id"), None),
             (r#"{"id":"\ud83d"}"#, Some("/id"), Some("/id"), None),
             (r#"{"id":"x","id":"j"}"#, Some("/id"), Some("/id"), None),

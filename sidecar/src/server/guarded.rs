@@ -295,7 +295,11 @@ mod tests {
             }
         }
         if waits {
-            poll_fn(|context| Poll::Ready(guard.release(context))).await;
+            poll_fn(|context| {
+                guard.release(context);
+                Poll::Ready(())
+            })
+            .await;
         }
         // Where the preface comes, hyper returns at once.
         if unreadable != Some(Unreadable::Preface) {

@@ -12,7 +12,7 @@ use super::rows::{row, run};
 async fn every_row_of_the_router() {
     let rows = [
         row("404 of an unknown path").when(get("/nowhere")).then(404).holds("not_found"),
-        row("404 of an empty name").when(get("/run-stores/")).then(404),
+        row("400 of an empty name").when(get("/run-stores/")).then(400),
         row("404 of a path below a document").when(get("/run-stores/a/b")).then(404),
         row("404 of an emptied path").when(get("//")).then(404),
         row("405 of /health")

@@ -47,6 +47,27 @@ fn text(tag: &str) -> &str {
     tag.trim_matches('"')
 }
 
+/// Who asks for an old version of what has none is not given the current one, and who deletes it deletes nothing.
+#[tokio::test]
+async fn versions_of_what_keeps_none_are_refused() {
+    let server = Setup::default().history(3).start().await;
+    for (target, body) in [("/jobs/j", r#"{"id":"j"}"#), ("/artifacts/a/b", "x")] {
+        assert_eq!(server.send(&put(target, body)).await.status, 201, "{target}");
+        for query in ["at=1", "history=true", "at="] {
+            let target = format!("{target}?{query}");
+            for request in [get(&target), head(&target), put(&target, body), delete(&target)] {
+                let answer = server.send(&request).await;
+                assert_eq!(answer.status, 400, "{} {target}", request.method);
+                assert!(
+                    request.method == "HEAD" || answer.json()["error"] == "invalid_query",
+                    "{answer:?}"
+                );
+            }
+        }
+        assert_eq!(server.send(&get(target)).await.text(), body, "{target}");
+    }
+}
+
 #[tokio::test]
 async fn every_row_of_a_namespace() {
     let server = with_history().start().await;

@@ -141,7 +141,7 @@ async fn every_row_of_methods() {
         row("404 before 405").when(Request::new("PATCH", JOB)).then(404),
     ];
     run(|| Setup::default().in_memory().config("contracts: [kv]"), off).await;
-    let paths = ["/jobs/", "/jobs/j/runs", "/jobs/j/other", "/runs/r", "/jobs/j/runs/r/events/"];
+    let paths = ["/jobs/j/", "/jobs/j/runs", "/jobs/j/other", "/runs/r", "/jobs/j/runs/r/events/"];
     let rows = paths.map(|target| row("404 of no path").when(get(target)).then(404));
     run(|| Setup::default().in_memory(), rows).await;
 }

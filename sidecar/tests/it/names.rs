@@ -12,6 +12,16 @@ fn bad(name: &'static str, target: &str) -> [Row; 2] {
 async fn bad_names_are_400() {
     let long = format!("/run-stores/{}", "a".repeat(129));
     let rows = [
+        bad("an empty name of a run store", "/run-stores/"),
+        bad("an empty job", "/jobs/"),
+        bad("an empty run", "/jobs/j/runs/"),
+        bad("an empty checkpoint", "/jobs/j/checkpoints/"),
+        bad("an empty repository id", "/runtimes//main"),
+        bad("an empty branch", "/runtimes/a/"),
+        bad("an empty site", "/sites//artifacts/b"),
+        bad("an empty build", "/sites/a/artifacts/"),
+        bad("an empty site of the alias", "/artifacts//b"),
+        bad("an empty build of the alias", "/artifacts/a/"),
         bad("a run store named ..", "/run-stores/.."),
         bad("a run store named . by escape", "/run-stores/%2e"),
         bad("a run store named .. by escape", "/run-stores/%2E%2e"),
@@ -29,7 +39,9 @@ async fn bad_names_are_400() {
         bad("a branch that climbs", "/runtimes/a/%2E%2E"),
         bad("a branch with a NUL", "/runtimes/a/main%00"),
     ];
-    run(|| Setup::default().in_memory(), rows.into_iter().flatten()).await;
+    let file = [row("an empty path of a file").when(get("/runtimes/a/b/")).then(400)];
+    let rows = rows.into_iter().flatten().chain(file);
+    run(|| Setup::default().in_memory(), rows).await;
 }
 
 #[tokio::test]

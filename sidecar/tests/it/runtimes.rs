@@ -155,6 +155,14 @@ async fn every_row_of_the_contract() {
             .when(put(SET, r#"{"revision":"c","files":[{"filepath":"a","config":x}]}"#))
             .then(400)
             .holds("line 1"),
+        row("an array in the place of a set is 400")
+            .when(put(SET, r#"["c",[{"filepath":"a","config":1}]]"#))
+            .then(400)
+            .holds("it must be an object"),
+        row("an array in the place of a file is 400 with the index")
+            .when(put(SET, r#"{"revision":"c","files":[["a",1]]}"#))
+            .then(400)
+            .holds("files[0]"),
         row("no files is 400").when(put(SET, r#"{"revision":"c"}"#)).then(400).holds("files"),
         row("no revision is 400").when(put(SET, r#"{"files":[]}"#)).then(400).holds("revision"),
         row("a revision that is no header value is 400")

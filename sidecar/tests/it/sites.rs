@@ -96,7 +96,11 @@ async fn every_row_of_logging() {
             .then(400)
             .holds("metadata"),
         row("nothing: 400").when(log("")).then(400),
-        row("an array: 400").when(log("[]")).then(400),
+        row("an array: 400").when(log("[]")).then(400).holds("it must be an object"),
+        row("an array of what an object holds: 400")
+            .when(log(r#"["b","a","s",{"m":1}]"#))
+            .then(400)
+            .holds("it must be an object"),
         row("malformed JSON: 400").when(log("{")).then(400).holds("invalid_json"),
         row("415").when(entry("b", "a").header("Content-Type", "text/plain")).then(415),
         row("413: the limit of JSON").when(log("x".repeat(1025))).then(413).holds("1024 bytes"),

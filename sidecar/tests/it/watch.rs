@@ -157,11 +157,43 @@ async fn who_comes_back_goes_on_where_they_were() {
         events.expect().await;
     }
     drop(events);
-    sent(&server, delete("/")).await;
+    let next = sent(&server, put("/", "2")).await;
     let last = sent(&server, put("/", "1")).await;
     let mut events = Events::open_with(&server.url("/"), &[("Last-Event-ID", &tag)]).await;
-    assert_eq!(events.expect().await, step("change", "", "null"));
+    assert_eq!(events.expect().await, step("change", &next, "2"));
     assert_eq!(events.expect().await, step("change", &last, "1"));
+    sent(&server, delete("/")).await;
+    assert_eq!(events.expect().await, step("change", "", "null"));
+    let again = sent(&server, put("/", "3")).await;
+    let mut back = Events::open_with(&server.url("/"), &[("Last-Event-ID", &last)]).await;
+    assert_eq!(back.expect().await, step("snapshot", &again, "3"), "its versions went with it");
+}
+
+/// Contract 2: a DELETE clears the namespace and its history; docs/http.md says it of documents, too.
+#[tokio::test]
+async fn who_comes_back_is_not_told_what_stood_there_before_a_deletion() {
+    let server = Server::start().await;
+    let mut live = Events::open(&server.url(CART)).await;
+    live.expect().await;
+    let secret = r#"[{"op":"set","key":"k","value":"before"}]"#;
+    sent(&server, patch(CART, "0", "[]")).await;
+    sent(&server, patch(CART, "1", secret)).await;
+    sent(&server, delete(CART).header("If-Match", "2")).await;
+    sent(&server, patch(CART, "3", "[]")).await;
+    let open =
+        async |id: &str| Events::open_with(&server.url(CART), &[("Last-Event-ID", id)]).await;
+    let parts = |event: Event| (event.name.clone(), event.id.clone().expect("an id"));
+    for before in ["1", "2"] {
+        let snapshot = open(before).await.expect().await;
+        assert_eq!(snapshot.data, "{}", "after {before}");
+        assert_eq!(parts(snapshot), ("snapshot".into(), "4".into()), "after {before}");
+    }
+    let change = open("3").await.expect().await;
+    assert_eq!(parts(change), ("change".into(), "4".into()), "what came behind it is told");
+    for id in ["1", "2", "3", "4"] {
+        let change = live.expect().await;
+        assert_eq!(parts(change), ("change".into(), id.into()), "to who was there all the time");
+    }
 }
 
 #[tokio::test]

@@ -252,8 +252,9 @@ fn commit(
 /// The change as those see it who watch.
 fn what(entry: &Entry, change: Change) -> What {
     match (entry, change) {
-        (Entry::Namespace(_), Change::Patch { version, operations, .. }) => {
-            What::Namespace { version, operations }
+        (Entry::Namespace(_), Change::Patch { version, operations, note }) => {
+            let forgets = note.is_some_and(|note| note.forgets);
+            What::Namespace { version, operations, forgets }
         }
         (entry, _) => What::Document(entry.as_document().cloned()),
     }

@@ -282,7 +282,7 @@ impl Changes {
     }
 
     /// Goes back to what came after the last kept change of which this holds; says whether there
-    /// is one.
+    /// is one, behind which nothing was deleted.
     pub fn resume_after(&mut self, seen: impl Fn(&Changed) -> bool) -> bool {
         let ring = self.topic.lock();
         let up_to = usize::try_from(self.next.saturating_sub(ring.first)).unwrap_or(usize::MAX);
@@ -290,12 +290,16 @@ impl Changes {
         let kept: Vec<Arc<Changed>> = kept.collect();
         // Who writes waits for the ring, and the look may take long.
         drop(ring);
-        // From the end to the start.
-        let Some(place) = kept.iter().rev().position(|changed| seen(changed)) else {
-            return false;
-        };
-        self.next -= place as u64;
-        true
+        for (place, changed) in kept.iter().rev().enumerate() {
+            if seen(changed) {
+                self.next -= place as u64;
+                return true;
+            }
+            if changed.what.forgets() {
+                return false;
+            }
+        }
+        false
     }
 }
 
@@ -315,7 +319,11 @@ mod tests {
     fn patch(bytes: usize) -> What {
         let key = MemberKey::new("k").expect("a key");
         let value = Bytes::from(vec![b'1'; bytes]);
-        What::Namespace { version: 1, operations: vec![Operation::Set { key, value }] }
+        What::Namespace {
+            version: 1,
+            operations: vec![Operation::Set { key, value }],
+            forgets: false,
+        }
     }
 
     fn kept(watches: &Watches) -> u64 {

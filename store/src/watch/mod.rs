@@ -38,7 +38,19 @@ pub enum What {
         version: u64,
         /// What was done, in order.
         operations: Vec<Operation>,
+        /// Whether what was there before it is not to be read any more.
+        forgets: bool,
     },
+}
+
+impl What {
+    /// Whether nobody is told any more what came before it: it was deleted, and its history with it.
+    fn forgets(&self) -> bool {
+        match self {
+            Self::Document(document) => document.is_none(),
+            Self::Namespace { forgets, .. } => *forgets,
+        }
+    }
 }
 
 /// Why a watch ended.

@@ -33,7 +33,7 @@ fn document_of(changed: &Changed) -> Option<&Arc<Object>> {
 
 fn patch_of(changed: &Changed) -> (u64, &[Operation]) {
     match &changed.what {
-        What::Namespace { version, operations } => (*version, operations),
+        What::Namespace { version, operations, .. } => (*version, operations),
         What::Document(_) => panic!("expected a patch, got {changed:?}"),
     }
 }

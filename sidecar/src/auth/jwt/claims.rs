@@ -72,7 +72,8 @@ impl Claims {
             expires_at: fields.exp,
             not_before: fields.nbf,
             name: name(fields.sub.as_deref()),
-            subject: fields.sub,
+            // One that says nobody is not one user's: many may have it.
+            subject: fields.sub.filter(|subject| !subject.is_empty()),
             grant,
         })
     }

@@ -131,10 +131,12 @@ async fn answer(
             None => document::json(StatusCode::OK, &tag, rest.into_body(start)),
         }
     };
-    let lines = format == ListFormat::Lines;
-    let content_type = if lines { "application/x-ndjson" } else { "application/json" };
+    // The tag is another one in each format, so a 304 needs not say which it is.
+    if format == ListFormat::Lines && response.status() == StatusCode::OK {
+        let lines = HeaderValue::from_static("application/x-ndjson");
+        response.headers_mut().insert(CONTENT_TYPE, lines);
+    }
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.append(VARY, HeaderValue::from_static("Accept"));
     let Some(next) = next else { return Ok(response) };
     let response = with_header(response, LINK, &link(uri, &next));

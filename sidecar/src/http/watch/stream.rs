@@ -336,7 +336,7 @@ pub(super) fn id(tag: Option<&EntityTag>) -> Box<str> {
 fn written<'a>(app: &App, subject: &Watched, changed: &'a Changed) -> &'a [Bytes] {
     changed.written(|what| {
         let (id, data) = match what {
-            What::Namespace { version, operations } => {
+            What::Namespace { version, operations, .. } => {
                 (version.to_string().into(), event::patch(*version, operations))
             }
             What::Document(object) => match view(app, subject, object.as_ref()) {
