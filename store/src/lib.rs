@@ -41,6 +41,8 @@ pub use namespace::{InvalidMemberKey, MEMBER_KEY_BYTES_MAX, MemberKey, Namespace
 pub use precondition::{Preconditions, TagCondition, Verdict, WireTag};
 pub use stats::{Capacity, Stats};
 pub use subject::Subject;
-pub use traits::{BackendKind, Change, Edit, Object, Patch, Patched, Put, Store, Updated};
+pub use traits::{
+    BackendKind, Change, Edit, Object, Patch, Patched, Put, RemovedJob, Store, Updated,
+};
 pub use volume::{DOCUMENT_BYTES_MAX, OpenError, VolumeOptions, VolumeStore};
 pub use watch::{Changed, Changes, Ended, What};

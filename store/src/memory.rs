@@ -14,8 +14,8 @@ use crate::watch::Watches;
 use crate::{
     Archive, ArchiveContent, ArchiveInfo, ArchiveKey, BackendKind, Change, Changes, Edit,
     EntityTag, Folder, HISTORY_MAX, Kept, Key, Name, Namespace, NamespaceKey, Object, Operation,
-    Patch, Patched, Preconditions, Prefix, Put, Result, Segment, Store, StoreError, Updated,
-    Upload, Version, WallClock, What,
+    Patch, Patched, Preconditions, Prefix, Put, RemovedJob, Result, Segment, Store, StoreError,
+    Updated, Upload, Version, WallClock, What,
 };
 
 /// A store in memory. It forgets everything when it is dropped.
@@ -221,11 +221,11 @@ impl Store for MemoryStore {
     ) -> Result<Put> {
         let mut state = self.state()?;
         state.check(key, &preconditions)?;
-        let created = !state.documents.contains_key(key);
+        let replaced = state.documents.get(key).map(|before| before.tag.clone());
         let object = state.write(key, body);
         self.keep_document(&mut state, key, &object, author);
         self.publish_document(&state, key);
-        Ok(Put { tag: object.tag.clone(), created })
+        Ok(Put { tag: object.tag.clone(), created: replaced.is_none(), replaced })
     }
 
     async fn update_by(
@@ -257,30 +257,34 @@ impl Store for MemoryStore {
         Ok(Updated { before, after })
     }
 
-    async fn delete(&self, key: &Key, preconditions: Preconditions) -> Result<bool> {
+    async fn delete(&self, key: &Key, preconditions: Preconditions) -> Result<Option<EntityTag>> {
         let mut state = self.state()?;
-        if !state.documents.contains_key(key) {
-            return Ok(false);
-        }
+        let Some(before) = state.documents.get(key).cloned() else { return Ok(None) };
         state.check(key, &preconditions)?;
         state.remove(key);
         self.publish_document(&state, key);
-        Ok(true)
+        Ok(Some(before.tag.clone()))
     }
 
-    async fn delete_job(&self, job: &Segment, preconditions: Preconditions) -> Result<bool> {
+    async fn delete_job(
+        &self,
+        job: &Segment,
+        preconditions: Preconditions,
+    ) -> Result<Option<RemovedJob>> {
         let mut state = self.state()?;
         let is_of_job = |key: &Key| key.job_of().is_some_and(|of| of == *job);
         let keys: Vec<Key> = state.documents.keys().filter(|key| is_of_job(key)).cloned().collect();
         if keys.is_empty() {
-            return Ok(false);
+            return Ok(None);
         }
-        state.check(&Key::job(job), &preconditions)?;
+        let own = Key::job(job);
+        state.check(&own, &preconditions)?;
+        let tag = state.documents.get(&own).map(|before| before.tag.clone());
         for key in keys {
             state.remove(&key);
             self.publish_document(&state, &key);
         }
-        Ok(true)
+        Ok(Some(RemovedJob { tag }))
     }
 
     async fn list(&self, prefix: &Prefix, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
@@ -416,14 +420,17 @@ impl Store for MemoryStore {
         Ok(self.state()?.archives.get(key).cloned())
     }
 
-    async fn delete_archive(&self, key: &ArchiveKey, preconditions: Preconditions) -> Result<bool> {
+    async fn delete_archive(
+        &self,
+        key: &ArchiveKey,
+        preconditions: Preconditions,
+    ) -> Result<Option<EntityTag>> {
         let mut state = self.state()?;
         if !state.archives.contains_key(key) {
-            return Ok(false);
+            return Ok(None);
         }
         state.check_archive(key, &preconditions)?;
-        state.archives.remove(key);
-        Ok(true)
+        Ok(state.archives.remove(key).map(|before| before.info.tag))
     }
 
     async fn archives(
@@ -483,8 +490,8 @@ impl Upload for MemoryUpload {
         let before = state.archives.get(&key).map(|before| before.info.modified.as_second());
         let has_own_second = before != Some(modified.as_second());
         let archive = Archive { info, has_own_second, content };
-        let created = state.archives.insert(key, archive).is_none();
-        Ok(Put { tag, created })
+        let replaced = state.archives.insert(key, archive).map(|before| before.info.tag);
+        Ok(Put { tag, created: replaced.is_none(), replaced })
     }
 }
 

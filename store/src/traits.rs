@@ -30,6 +30,15 @@ pub struct Put {
     pub tag: EntityTag,
     /// Whether nothing stood there before.
     pub created: bool,
+    /// The tag of what this very write replaced; `None` where it created.
+    pub replaced: Option<EntityTag>,
+}
+
+/// What a [`Store::delete_job`] removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemovedJob {
+    /// The tag of the job's own document; `None` where it had none, or none that can be read.
+    pub tag: Option<EntityTag>,
 }
 
 /// What an [`Edit`] decides.
@@ -81,6 +90,14 @@ pub struct Patched {
     pub namespace: Arc<Namespace>,
     /// Whether the namespace stood at version 0 before.
     pub created: bool,
+}
+
+impl Patched {
+    /// The tag of what this very patch replaced: a version grows by exactly one.
+    #[must_use]
+    pub fn replaced(&self) -> EntityTag {
+        EntityTag::from_version(self.namespace.version().saturating_sub(1))
+    }
 }
 
 /// Where the bytes end up, as `X-Storage-Backend` says it.
@@ -160,22 +177,26 @@ pub trait Store: Send + Sync + 'static {
         self.update_by(key, preconditions, edit, None).await
     }
 
-    /// Removes the document at a key if the preconditions hold, and its history; says whether there
-    /// was one.
+    /// Removes the document at a key if the preconditions hold, and its history; gives the tag of
+    /// what it removed, `None` where there was nothing.
     /// Where there is none, the preconditions are not evaluated (RFC 9110 §13.2.1: the answer
     /// would be neither 2xx nor 412).
     ///
     /// # Errors
     /// Every variant but [`StoreError::QuotaExceeded`] and [`StoreError::OutOfSpace`].
-    async fn delete(&self, key: &Key, preconditions: Preconditions) -> Result<bool>;
+    async fn delete(&self, key: &Key, preconditions: Preconditions) -> Result<Option<EntityTag>>;
 
     /// Removes every document of a job at once if the preconditions hold for the job itself,
-    /// [`Key::job`]; says whether there was any. Where there is none, the preconditions are not
-    /// evaluated, as for [`Self::delete`]. What is put afterwards stays.
+    /// [`Key::job`]; `None` where there was none, and then the preconditions are not evaluated, as
+    /// for [`Self::delete`]. What is put afterwards stays.
     ///
     /// # Errors
     /// Every variant but [`StoreError::QuotaExceeded`] and [`StoreError::OutOfSpace`].
-    async fn delete_job(&self, job: &Segment, preconditions: Preconditions) -> Result<bool>;
+    async fn delete_job(
+        &self,
+        job: &Segment,
+        preconditions: Preconditions,
+    ) -> Result<Option<RemovedJob>>;
 
     /// The keys of documents below a prefix, in byte order, at most `limit`, those after
     /// `after` only.
@@ -284,13 +305,17 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Corrupt`], [`StoreError::Io`], [`StoreError::Unavailable`].
     async fn archive(&self, key: &ArchiveKey) -> Result<Option<Archive>>;
 
-    /// Removes the archive at a key if the preconditions hold; says whether there was one. Where
-    /// there is none, the preconditions are not evaluated, as for [`Self::delete`]. Who has it
-    /// open reads on.
+    /// Removes the archive at a key if the preconditions hold; gives the tag of what it removed,
+    /// `None` where there was nothing, and then the preconditions are not evaluated, as for
+    /// [`Self::delete`]. Who has it open reads on.
     ///
     /// # Errors
     /// Every variant but [`StoreError::QuotaExceeded`] and [`StoreError::OutOfSpace`].
-    async fn delete_archive(&self, key: &ArchiveKey, preconditions: Preconditions) -> Result<bool>;
+    async fn delete_archive(
+        &self,
+        key: &ArchiveKey,
+        preconditions: Preconditions,
+    ) -> Result<Option<EntityTag>>;
 
     /// The archives of a site in byte order of their keys, at most `limit`, those after `after`
     /// only. What is published or removed meanwhile may be in it or not.

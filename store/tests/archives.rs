@@ -74,7 +74,7 @@ async fn a_second_stands_for_one_archive_where_nothing_else_was_published_in_it(
             for removes in [false, true] {
                 if removes {
                     let deleted = store.delete_archive(&key, Preconditions::none()).await;
-                    assert!(deleted.expect("a delete"));
+                    assert!(deleted.expect("a delete").is_some());
                 }
                 publish(&store, &key, &bytes).await;
                 let (is_only, now) = second(&store, &key).await;

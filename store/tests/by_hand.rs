@@ -12,8 +12,8 @@ use std::path::Path;
 use std::process::Command;
 
 use stowage_store::{
-    Change, Folder, Key, Name, NameKind, NamespaceKey, Preconditions, Prefix, Segment, Store,
-    StoreError, Subject, VolumeOptions, VolumeStore,
+    Change, Folder, Key, Name, NameKind, NamespaceKey, Preconditions, Prefix, RemovedJob, Segment,
+    Store, StoreError, Subject, TagCondition, VolumeOptions, VolumeStore,
 };
 use tempfile::TempDir;
 
@@ -160,7 +160,9 @@ async fn a_deleted_job_leaves_what_is_not_its_own_and_no_empty_directory() {
         file.set_times(FileTimes::new().set_modified(future)).expect("a time");
     }
     let store = open(directory.path()).expect("a store");
-    assert!(store.delete_job(&job, Preconditions::none()).await.expect("a delete"));
+    let own = store.get(&Key::job(&job)).await.expect("a get").expect("a document").tag.clone();
+    let removed = store.delete_job(&job, Preconditions::none()).await.expect("a delete");
+    assert_eq!(removed, Some(RemovedJob { tag: Some(own) }), "it tells the tag of the job itself");
     assert_eq!(get(&store, &Key::job(&job)).await, None);
     put(&store, &Key::run_setting(&job, &job), "{}").await;
     drop(store);
@@ -173,12 +175,30 @@ async fn a_deleted_job_leaves_what_is_not_its_own_and_no_empty_directory() {
     }
 
     let store = open(directory.path()).expect("a store");
-    assert!(store.delete_job(&job, Preconditions::none()).await.expect("a delete"));
+    assert!(store.delete_job(&job, Preconditions::none()).await.expect("a delete").is_some());
     fs::remove_file(directory.path().join("jobs/j/runs/r/notes.txt")).expect("a person's delete");
     drop(store);
     let store = open(directory.path()).expect("a store");
     let jobs = store.directories(&Folder::jobs(), None, 10).await.expect("a list");
     assert!(jobs.iter().any(|it| it.as_str() == "k"), "{jobs:?}");
+}
+
+#[tokio::test]
+async fn a_job_whose_own_document_cannot_be_read_is_deleted_where_no_condition_asks_for_it() {
+    let (directory, store) = new_store();
+    let job: Segment = (&Name::parse(NameKind::Job, "j").expect("a name")).into();
+    put(&store, &Key::run_setting(&job, &job), "{}").await;
+    drop(store);
+    let path = directory.path().join("jobs/j/job.json");
+    File::create(&path).and_then(|file| file.set_len((1 << 30) + 1)).expect("too long a file");
+    let store = open(directory.path()).expect("a store");
+    let any = Preconditions { if_match: Some(TagCondition::Any), if_none_match: None };
+    let error = store.delete_job(&job, any).await.expect_err("its tag is not known");
+    assert!(error.to_string().contains("it is longer than"), "{error}");
+    let removed = store.delete_job(&job, Preconditions::none()).await.expect("a delete");
+    assert_eq!(removed, Some(RemovedJob { tag: None }), "and tells none");
+    drop(store);
+    assert!(!path.exists(), "it is gone");
 }
 
 /// Puts something else than a file in a document's place.

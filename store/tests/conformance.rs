@@ -144,6 +144,7 @@ macro_rules! conformance {
             races:
                 of_64_creators_one_wins
                 of_64_deleters_one_wins
+                of_64_writers_each_tells_what_it_replaced
                 what_64_writers_were_told_is_in_the_document
                 no_update_of_64_writers_is_lost
                 what_64_writers_were_told_is_in_the_namespace

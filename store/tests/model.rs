@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 use stowage_store::{
     Change, EntityTag, Expiry, Key, MemberKey, MemoryStore, Name, NameKind, NamespaceKey,
-    Operation, Patch, Preconditions, Prefix, Result, Segment, Store, StoreError, TagCondition,
-    Version, VolumeOptions, VolumeStore, WallClock, WireTag,
+    Operation, Patch, Preconditions, Prefix, RemovedJob, Result, Segment, Store, StoreError,
+    TagCondition, Version, VolumeOptions, VolumeStore, WallClock, WireTag,
 };
 use tempfile::TempDir;
 
@@ -228,12 +228,17 @@ impl Pair {
         Ok(())
     }
 
-    /// The tag of the volume in the place of one of the model's, in a document's refusal.
+    /// The tag of the volume in the place of one of the model's.
+    fn real_of(&self, tag: Option<EntityTag>) -> Option<EntityTag> {
+        tag.map(|tag| self.real.get(&tag).cloned().unwrap_or(tag))
+    }
+
+    /// The same in a document's refusal.
     fn translated(&self, error: StoreError) -> StoreError {
         match error {
-            StoreError::PreconditionFailed { current } => StoreError::PreconditionFailed {
-                current: current.map(|tag| self.real.get(&tag).cloned().unwrap_or(tag)),
-            },
+            StoreError::PreconditionFailed { current } => {
+                StoreError::PreconditionFailed { current: self.real_of(current) }
+            }
             other => other,
         }
     }
@@ -282,6 +287,7 @@ impl Pair {
                     both(model.map_err(|error| self.translated(error)), volume)?
                 {
                     prop_assert_eq!(model.created, volume.created);
+                    prop_assert_eq!(self.real_of(model.replaced), volume.replaced);
                     self.wrote(d, model.tag, volume.tag)?;
                 }
             }
@@ -316,7 +322,7 @@ impl Pair {
                 if let Some((model, volume)) =
                     both(model.map_err(|error| self.translated(error)), volume)?
                 {
-                    prop_assert_eq!(model, volume);
+                    prop_assert_eq!(self.real_of(model), volume);
                 }
             }
             Step::DeleteJob(conditions) => {
@@ -326,6 +332,7 @@ impl Pair {
                 if let Some((model, volume)) =
                     both(model.map_err(|error| self.translated(error)), volume)?
                 {
+                    let model = model.map(|it| RemovedJob { tag: self.real_of(it.tag) });
                     prop_assert_eq!(model, volume);
                 }
             }

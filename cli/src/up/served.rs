@@ -163,9 +163,9 @@ mod tests {
     use stowage_config::SidecarConfig;
     use stowage_sidecar::settings::NoAuth;
     use stowage_store::{
-        Archive, ArchiveInfo, ArchiveKey, BackendKind, Changes, Edit, Folder, Kept, Key,
+        Archive, ArchiveInfo, ArchiveKey, BackendKind, Changes, Edit, EntityTag, Folder, Kept, Key,
         MemoryStore, Name, Namespace, NamespaceKey, Object, Patch, Patched, Preconditions, Prefix,
-        Put, Result, Segment, StoreError, Updated, Upload, Version,
+        Put, RemovedJob, Result, Segment, StoreError, Updated, Upload, Version,
     };
 
     use super::*;
@@ -239,10 +239,14 @@ mod tests {
             changes.await
         }
 
-        async fn delete(&self, key: &Key, conditions: Preconditions) -> Result<bool> {
-            self.inner.delete(key, conditions).await
+        async fn delete(&self, key: &Key, when: Preconditions) -> Result<Option<EntityTag>> {
+            self.inner.delete(key, when).await
         }
-        async fn delete_job(&self, job: &Segment, when: Preconditions) -> Result<bool> {
+        async fn delete_job(
+            &self,
+            job: &Segment,
+            when: Preconditions,
+        ) -> Result<Option<RemovedJob>> {
             self.inner.delete_job(job, when).await
         }
         async fn list(&self, at: &Prefix, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
@@ -274,7 +278,11 @@ mod tests {
         async fn archive(&self, key: &ArchiveKey) -> Result<Option<Archive>> {
             self.inner.archive(key).await
         }
-        async fn delete_archive(&self, key: &ArchiveKey, when: Preconditions) -> Result<bool> {
+        async fn delete_archive(
+            &self,
+            key: &ArchiveKey,
+            when: Preconditions,
+        ) -> Result<Option<EntityTag>> {
             self.inner.delete_archive(key, when).await
         }
         async fn archives(

@@ -121,7 +121,7 @@ pub(crate) async fn delete(
     let key = ArchiveKey::new(&site, &build);
     let preconditions = preconditions(&headers, BareNumbers::Refused)?;
     let preconditions = pinned(&app, &key, &headers, preconditions).await?;
-    if app.store.delete_archive(&key, preconditions).await? {
+    if app.store.delete_archive(&key, preconditions).await?.is_some() {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
         Err(nothing_there())

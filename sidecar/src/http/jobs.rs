@@ -131,7 +131,7 @@ pub(crate) async fn delete(
 ) -> Result<Response, Problem> {
     let job = lists::of_job(&caller, &uri, Right::Write)?;
     let preconditions = preconditions(&headers, BareNumbers::Refused)?;
-    if app.store.delete_job(&(&job).into(), preconditions).await? {
+    if app.store.delete_job(&(&job).into(), preconditions).await?.is_some() {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
         Err(nothing_there())

@@ -95,7 +95,7 @@ pub(crate) async fn delete(
     let key = authorized(&caller, &uri, Right::Write)?;
     history::refuse(&uri)?;
     let preconditions = preconditions(&headers, BareNumbers::Refused)?;
-    if app.store.delete(&key, preconditions).await? {
+    if app.store.delete(&key, preconditions).await?.is_some() {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
         Err(nothing_there())

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use stowage_store::{
-    Archive, ArchiveInfo, ArchiveKey, BackendKind, Capacity, Changes, Edit, Folder, Kept, Key,
-    Name, Namespace, NamespaceKey, Object, Patch, Patched, Preconditions, Prefix, Put, Result,
-    Segment, Stats, Store, StoreError, Updated, Upload, Version,
+    Archive, ArchiveInfo, ArchiveKey, BackendKind, Capacity, Changes, Edit, EntityTag, Folder,
+    Kept, Key, Name, Namespace, NamespaceKey, Object, Patch, Patched, Preconditions, Prefix, Put,
+    RemovedJob, Result, Segment, Stats, Store, StoreError, Updated, Upload, Version,
 };
 
 use super::request::Step;
@@ -122,11 +122,15 @@ impl Store for Traced {
         step("store.namespace_changes", changes).await
     }
 
-    async fn delete(&self, key: &Key, preconditions: Preconditions) -> Result<bool> {
+    async fn delete(&self, key: &Key, preconditions: Preconditions) -> Result<Option<EntityTag>> {
         step("store.delete", self.inner.delete(key, preconditions)).await
     }
 
-    async fn delete_job(&self, job: &Segment, preconditions: Preconditions) -> Result<bool> {
+    async fn delete_job(
+        &self,
+        job: &Segment,
+        preconditions: Preconditions,
+    ) -> Result<Option<RemovedJob>> {
         step("store.delete_job", self.inner.delete_job(job, preconditions)).await
     }
 
@@ -168,7 +172,11 @@ impl Store for Traced {
         step("store.archive", self.inner.archive(key)).await
     }
 
-    async fn delete_archive(&self, key: &ArchiveKey, preconditions: Preconditions) -> Result<bool> {
+    async fn delete_archive(
+        &self,
+        key: &ArchiveKey,
+        preconditions: Preconditions,
+    ) -> Result<Option<EntityTag>> {
         step("store.delete_archive", self.inner.delete_archive(key, preconditions)).await
     }
 

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use stowage_store::{
-    Archive, ArchiveInfo, ArchiveKey, BackendKind, Changes, Edit, Folder, Kept, Key, MemoryStore,
-    Name, Namespace, NamespaceKey, Object, Patch, Patched, Preconditions, Prefix, Put, Result,
-    Segment, Store, StoreError, Updated, Upload, Version,
+    Archive, ArchiveInfo, ArchiveKey, BackendKind, Changes, Edit, EntityTag, Folder, Kept, Key,
+    MemoryStore, Name, Namespace, NamespaceKey, Object, Patch, Patched, Preconditions, Prefix, Put,
+    RemovedJob, Result, Segment, Store, StoreError, Updated, Upload, Version,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -141,11 +141,15 @@ impl Store for Failing {
         changes.await
     }
 
-    async fn delete(&self, key: &Key, preconditions: Preconditions) -> Result<bool> {
+    async fn delete(&self, key: &Key, preconditions: Preconditions) -> Result<Option<EntityTag>> {
         self.written(self.inner.delete(key, preconditions).await?)
     }
 
-    async fn delete_job(&self, job: &Segment, preconditions: Preconditions) -> Result<bool> {
+    async fn delete_job(
+        &self,
+        job: &Segment,
+        preconditions: Preconditions,
+    ) -> Result<Option<RemovedJob>> {
         self.written(self.inner.delete_job(job, preconditions).await?)
     }
 
@@ -188,7 +192,11 @@ impl Store for Failing {
         self.inner.archive(key).await
     }
 
-    async fn delete_archive(&self, key: &ArchiveKey, preconditions: Preconditions) -> Result<bool> {
+    async fn delete_archive(
+        &self,
+        key: &ArchiveKey,
+        preconditions: Preconditions,
+    ) -> Result<Option<EntityTag>> {
         self.written(self.inner.delete_archive(key, preconditions).await?)
     }
 

@@ -21,7 +21,7 @@ use crate::journal::entry::{Change as Written, Entry as Record};
 use crate::journal::segments;
 use crate::revision::{Revision, content_hash};
 use crate::{
-    Change, Edit, Key, NamespaceKey, Object, Patch, Patched, Preconditions, Put, Result,
+    Change, Edit, EntityTag, Key, NamespaceKey, Object, Patch, Patched, Preconditions, Put, Result,
     StoreError, Updated,
 };
 
@@ -57,7 +57,8 @@ impl Engine {
                 return self.unchanged(state, path, Err(error));
             }
             let object = stamped(state, current, body.clone(), hash);
-            let put = Put { tag: object.tag.clone(), created: current.is_none() };
+            let replaced = current.map(|current| current.tag.clone());
+            let put = Put { tag: object.tag.clone(), created: replaced.is_none(), replaced };
             self.put_object(state, path, entry, (object, author.as_ref()), put)
         })
         .await
@@ -67,15 +68,15 @@ impl Engine {
         self: &Arc<Self>,
         key: &Key,
         preconditions: &Preconditions,
-    ) -> Result<bool> {
+    ) -> Result<Option<EntityTag>> {
         self.decide(key.as_str(), |state, path, entry| {
             let Some(current) = entry.as_document() else {
-                return self.unchanged(state, path, Ok(false));
+                return self.unchanged(state, path, Ok(None));
             };
             if let Err(error) = require(preconditions, Some(current)) {
                 return self.unchanged(state, path, Err(error));
             }
-            self.delete_object(state, path, entry, current, true)
+            self.delete_object(state, path, entry, current, Some(current.tag.clone()))
         })
         .await
     }

@@ -20,7 +20,7 @@ use super::state::Purpose;
 use crate::journal::entry::{Change, Entry as Record};
 use crate::key::jobs::job_directory;
 use crate::revision::Revision;
-use crate::{Key, Preconditions, Result, Segment};
+use crate::{Key, Preconditions, RemovedJob, Result, Segment};
 
 /// What the tree holds of a job.
 struct Found {
@@ -29,7 +29,7 @@ struct Found {
     in_order: BTreeSet<Arc<str>>,
     /// The revision of the latest of its files.
     latest: Option<Revision>,
-    /// The job's own document, where a condition asks for it.
+    /// The job's own document, `None` where it cannot be read and no condition asks for it.
     job: Option<Entry>,
 }
 
@@ -39,7 +39,7 @@ impl Engine {
         self: &Arc<Self>,
         job: &Segment,
         preconditions: Preconditions,
-    ) -> Result<bool> {
+    ) -> Result<Option<RemovedJob>> {
         let preconditions = Arc::new(preconditions);
         let mut since = None;
         loop {
@@ -62,7 +62,7 @@ impl Engine {
         &self,
         job: &Segment,
         preconditions: &Preconditions,
-    ) -> Result<(Attempt<bool>, Rounds)> {
+    ) -> Result<(Attempt<Option<RemovedJob>>, Rounds)> {
         let steady = self.names.steady();
         let found = self.found(job, preconditions)?;
         self.decided(move |state| {
@@ -85,9 +85,11 @@ impl Engine {
             found.latest = found.latest.max(self.tree.modified(path)?);
         }
         found.in_order = found.paths.iter().cloned().collect();
-        if *preconditions != Preconditions::none() {
-            found.job = Some(self.read_tree(Key::job(job).as_str())?);
-        }
+        found.job = match self.read_tree(Key::job(job).as_str()) {
+            // What is damaged can be deleted.
+            Err(_) if *preconditions == Preconditions::none() => None,
+            job => Some(job?),
+        };
         Ok(found)
     }
 
@@ -97,7 +99,7 @@ impl Engine {
         job: &Segment,
         preconditions: &Preconditions,
         found: Found,
-    ) -> Attempt<bool> {
+    ) -> Attempt<Option<RemovedJob>> {
         let directory = job_directory(job);
         let Found { mut paths, in_order, mut latest, job: in_tree } = found;
         paths.retain(|path| !state.slots.contains_key(path));
@@ -112,13 +114,15 @@ impl Engine {
         if paths.is_empty() {
             return match last {
                 // The delete of the last of them may not be durable yet.
-                Some((_, path)) => self.unchanged(state, &path, Ok(false)),
-                None => Attempt::Settled(Ok(false)),
+                Some((_, path)) => self.unchanged(state, &path, Ok(None)),
+                None => Attempt::Settled(Ok(None)),
             };
         }
         let key: Arc<str> = Key::job(job).as_str().into();
         let decided = state.slots.get(&key).map(|slot| &slot.decided).or(in_tree.as_ref());
-        if let Err(error) = require(preconditions, decided.and_then(Entry::as_document)) {
+        let own = decided.and_then(Entry::as_document);
+        let removed = RemovedJob { tag: own.map(|own| own.tag.clone()) };
+        if let Err(error) = require(preconditions, own) {
             return self.unchanged(state, &key, Err(error));
         }
         if self.must_wait(state, Purpose::Freeing) {
@@ -128,6 +132,6 @@ impl Engine {
         let record = Record::Change { path: directory.into(), change };
         let (answer, answered) = oneshot::channel();
         let accepted = state.accept_removal(paths, in_order, record, answer);
-        self.accepted(state, accepted, Purpose::Freeing, (true, answered))
+        self.accepted(state, accepted, Purpose::Freeing, (Some(removed), answered))
     }
 }

@@ -96,9 +96,10 @@ pub use self::restore::{MANIFEST, Restore, RestoreError};
 pub use self::tree::FILE_BYTES_MAX as DOCUMENT_BYTES_MAX;
 use crate::disk::{Disk, OsDisk};
 use crate::{
-    Archive, ArchiveInfo, ArchiveKey, BackendKind, Capacity, Changes, Edit, Folder, HISTORY_MAX,
-    Kept, Key, Name, Namespace, NamespaceKey, Object, Patch, Patched, Preconditions, Prefix, Put,
-    Result, Segment, Stats, Store, StoreError, Updated, Upload, Version, WallClock,
+    Archive, ArchiveInfo, ArchiveKey, BackendKind, Capacity, Changes, Edit, EntityTag, Folder,
+    HISTORY_MAX, Kept, Key, Name, Namespace, NamespaceKey, Object, Patch, Patched, Preconditions,
+    Prefix, Put, RemovedJob, Result, Segment, Stats, Store, StoreError, Updated, Upload, Version,
+    WallClock,
 };
 
 /// How a [`VolumeStore`] uses the machine.
@@ -295,11 +296,15 @@ impl Store for VolumeStore {
         self.engine.update(key, &preconditions, edit, author).await
     }
 
-    async fn delete(&self, key: &Key, preconditions: Preconditions) -> Result<bool> {
+    async fn delete(&self, key: &Key, preconditions: Preconditions) -> Result<Option<EntityTag>> {
         self.engine.delete(key, &preconditions).await
     }
 
-    async fn delete_job(&self, job: &Segment, preconditions: Preconditions) -> Result<bool> {
+    async fn delete_job(
+        &self,
+        job: &Segment,
+        preconditions: Preconditions,
+    ) -> Result<Option<RemovedJob>> {
         self.engine.delete_job(job, preconditions).await
     }
 
@@ -396,7 +401,11 @@ impl Store for VolumeStore {
         self.engine.archive(key).await
     }
 
-    async fn delete_archive(&self, key: &ArchiveKey, preconditions: Preconditions) -> Result<bool> {
+    async fn delete_archive(
+        &self,
+        key: &ArchiveKey,
+        preconditions: Preconditions,
+    ) -> Result<Option<EntityTag>> {
         self.engine.delete_archive(key, preconditions).await
     }
 

@@ -378,7 +378,7 @@ impl<S: Store + ?Sized> Client<'_, S> {
         let sent = self.log.send();
         let job = job();
         let request = self.store.delete_job(&job, preconditions(&condition));
-        let answer = self.ask(request).await;
+        let answer = self.ask(async { Ok(request.await?.is_some()) }).await;
         self.log.answered(sent, Event::Job { condition, answer });
     }
 

@@ -57,7 +57,7 @@ async fn fill(store: &VolumeStore, accepted: &mut Accepted) -> Result<(), String
 async fn delete_one(store: &VolumeStore, accepted: &mut Accepted) -> Result<(), String> {
     let Some((number, _)) = accepted.pop_last() else { return Err("nothing is left".into()) };
     match in_time("a delete", store.delete(&key(number), Preconditions::none())).await {
-        Ok(true) => Ok(()),
+        Ok(Some(_)) => Ok(()),
         other => Err(format!("delete {number}: {other:?}")),
     }
 }
@@ -198,7 +198,7 @@ async fn full_of_a_namespace(blocks: usize, seed: u64) -> Result<(), String> {
     while let Some((number, _)) = accepted.pop_first() {
         let document = self::key(number);
         let deleted = in_time("a delete", store.delete(&document, Preconditions::none())).await;
-        if !matches!(deleted, Ok(true)) {
+        if !matches!(deleted, Ok(Some(_))) {
             return Err(format!(
                 "delete of document {number} of {documents}: {deleted:?}; {removed} members are gone"
             ));
@@ -273,7 +273,7 @@ async fn full_of_what_is_over(blocks: usize, seed: u64) -> Result<(), String> {
     while let Some((number, _)) = accepted.pop_first() {
         let document = self::key(number);
         let deleted = in_time("a delete", store.delete(&document, Preconditions::none())).await;
-        if !matches!(deleted, Ok(true)) {
+        if !matches!(deleted, Ok(Some(_))) {
             return Err(format!("delete of document {number} when {over} are over: {deleted:?}"));
         }
     }
@@ -391,7 +391,7 @@ async fn full_of_archives(blocks: usize, seed: u64) -> Result<(), String> {
         let archive = archive(number);
         let delete = store.delete_archive(&archive, Preconditions::none());
         match in_time("a delete", delete).await {
-            Ok(true) => {}
+            Ok(Some(_)) => {}
             other => return Err(format!("delete of archive {number}: {other:?}")),
         }
     }

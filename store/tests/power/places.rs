@@ -53,7 +53,8 @@ pub(crate) async fn delete<S: Store + ?Sized>(
     preconditions: Preconditions,
 ) -> Result<bool> {
     if ARCHIVES.contains(&document) {
-        return store.delete_archive(&archive_key(document), preconditions).await;
+        let deleted = store.delete_archive(&archive_key(document), preconditions).await?;
+        return Ok(deleted.is_some());
     }
-    store.delete(&document_key(document), preconditions).await
+    Ok(store.delete(&document_key(document), preconditions).await?.is_some())
 }

@@ -85,7 +85,7 @@ pub(crate) async fn preconditions_decide_an_upload(store: Arc<dyn Store>) {
     let current = lost("nothing is there", upload(&*store, &key, pieces(), any.clone()).await);
     assert_eq!(current, None);
     let put = upload(&*store, &key, pieces(), Preconditions::absent()).await.expect("a create");
-    assert!(put.created);
+    assert!(put.created && put.replaced.is_none(), "{put:?}");
     let again = upload(&*store, &key, [two.clone()], Preconditions::absent()).await;
     assert_eq!(lost("something is there", again), Some(put.tag.clone()));
     assert_eq!(get(&*store, &key).await, Some((one.to_vec(), put.tag.clone())));
@@ -93,27 +93,32 @@ pub(crate) async fn preconditions_decide_an_upload(store: Arc<dyn Store>) {
     let new = upload(&*store, &key, [two.clone()], Preconditions::matches(&put.tag)).await;
     let new = new.expect("a replacement");
     assert!(!new.created);
+    assert_eq!(new.replaced, Some(put.tag.clone()), "it tells what it replaced");
     let stale = upload(&*store, &key, pieces(), Preconditions::matches(&put.tag)).await;
     assert_eq!(lost("a stale tag", stale), Some(new.tag.clone()));
     let same = Preconditions { if_match: None, if_none_match: tags(&[&put.tag, &new.tag]) };
     let same = upload(&*store, &key, pieces(), same).await;
     assert_eq!(lost("a listed tag", same), Some(new.tag.clone()));
-    assert_eq!(get(&*store, &key).await, Some((two.to_vec(), new.tag)));
-    upload(&*store, &key, pieces(), any).await.expect("something is there");
+    assert_eq!(get(&*store, &key).await, Some((two.to_vec(), new.tag.clone())));
+    let last = upload(&*store, &key, pieces(), any).await.expect("something is there");
+    let after = upload(&*store, &key, pieces(), Preconditions::none()).await.expect("an upload");
+    assert_eq!([last.replaced, after.replaced], [Some(new.tag), Some(last.tag)]);
 }
 
 pub(crate) async fn preconditions_decide_the_delete_of_an_archive(store: Arc<dyn Store>) {
     let key = archive("s", "1");
     let absent = store.delete_archive(&key, Preconditions { if_match: ANY, if_none_match: None });
-    assert!(!absent.await.expect("there is nothing to delete"));
+    assert_eq!(absent.await.expect("there is nothing to delete"), None);
     let old = publish(&*store, &key, &content(10, 1)).await;
     let new = publish(&*store, &key, &content(10, 1)).await;
     let stale = store.delete_archive(&key, Preconditions::matches(&old)).await;
     assert_eq!(lost("a stale tag", stale), Some(new.clone()));
     assert!(open(&*store, &key).await.is_some(), "it is still there");
-    assert!(store.delete_archive(&key, Preconditions::matches(&new)).await.expect("a delete"));
+    let deleted = store.delete_archive(&key, Preconditions::matches(&new)).await;
+    assert_eq!(deleted.expect("a delete"), Some(new), "it tells what it removed");
     assert!(open(&*store, &key).await.is_none(), "it is gone");
-    assert!(!store.delete_archive(&key, Preconditions::none()).await.expect("nothing is there"));
+    let again = store.delete_archive(&key, Preconditions::none()).await;
+    assert_eq!(again.expect("nothing is there"), None);
 }
 
 pub(crate) async fn every_upload_has_a_tag_of_its_own(store: Arc<dyn Store>) {
@@ -125,7 +130,7 @@ pub(crate) async fn every_upload_has_a_tag_of_its_own(store: Arc<dyn Store>) {
         seen.push(tag);
         if round % 3 == 0 {
             let deleted = store.delete_archive(&key, Preconditions::none()).await;
-            assert!(deleted.expect("a delete"));
+            assert_eq!(deleted.expect("a delete"), seen.last().cloned(), "in round {round}");
         }
     }
 }
@@ -138,7 +143,7 @@ pub(crate) async fn an_open_archive_stays_what_it_is(store: Arc<dyn Store>) {
     assert_eq!(head, old.slice(..1_000));
     publish(&*store, &key, &new).await;
     assert!(read(&opened, 1 << 20).await == old, "after it was replaced");
-    assert!(store.delete_archive(&key, Preconditions::none()).await.expect("a delete"));
+    assert!(store.delete_archive(&key, Preconditions::none()).await.expect("a delete").is_some());
     assert!(read(&opened, 1 << 20).await == old, "after it was removed");
     assert!(open(&*store, &key).await.is_none());
 }
@@ -232,7 +237,7 @@ pub(crate) async fn of_16_uploads_that_demand_the_same_one_wins(store: Arc<dyn S
     }
     let deletes = (0..RACERS).map(|_| store.delete_archive(&key, demanded.clone()));
     let deleted = in_time("every delete ends", join_all(deletes)).await;
-    let deleted = deleted.into_iter().filter(|deleted| *deleted.as_ref().expect("a delete"));
+    let deleted = deleted.into_iter().filter_map(|deleted| deleted.expect("a delete"));
     assert_eq!(deleted.count(), 1, "one delete found it");
 }
 

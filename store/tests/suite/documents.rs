@@ -31,9 +31,11 @@ pub(crate) async fn a_document_keeps_its_bytes(store: Arc<dyn Store>) {
     let bodies: [Vec<u8>; 4] =
         [b"{}".to_vec(), Vec::new(), vec![0xff, 0x00, b'\n'], vec![b'x'; 3 << 20]];
     let key = document("a");
+    let mut before = None;
     for (i, body) in bodies.into_iter().enumerate() {
         let put = store.put(&key, body.clone().into(), Preconditions::none()).await.expect("a put");
         assert_eq!(put.created, i == 0, "body {i}");
+        assert_eq!(put.replaced, before.replace(put.tag.clone()), "body {i}");
         let read = get(&*store, &key).await.expect("the document that was put");
         assert!(read.body == body, "body {i}: {} bytes for {}", read.body.len(), body.len());
         assert_eq!(read.tag, put.tag, "body {i}");
@@ -55,8 +57,10 @@ pub(crate) async fn preconditions_decide_a_put(store: Arc<dyn Store>) {
     }
     for accepted in [none_match(ANY), none_match(tags(&[&foreign])), Preconditions::none()] {
         let put = store.put(&key, "x".into(), accepted.clone()).await;
-        assert!(put.expect("a put on nothing").created, "{accepted:?} on nothing");
-        assert!(store.delete(&key, Preconditions::none()).await.expect("a delete"));
+        let put = put.expect("a put on nothing");
+        assert!(put.created && put.replaced.is_none(), "{accepted:?} on nothing: {put:?}");
+        let deleted = store.delete(&key, Preconditions::none()).await.expect("a delete");
+        assert_eq!(deleted, Some(put.tag), "a delete tells what it removed");
     }
 
     let current = put(&*store, &key, "x").await;
@@ -95,6 +99,7 @@ pub(crate) async fn preconditions_decide_a_put(store: Arc<dyn Store>) {
         let put = store.put(&key, "z".into(), preconditions(&current, &foreign)).await;
         let put = put.unwrap_or_else(|error| panic!("{what}: expected a put, got {error}"));
         assert!(!put.created, "{what} replaces");
+        assert_eq!(put.replaced, Some(current), "{what} tells what it replaced");
         current = put.tag;
     }
 }
@@ -106,17 +111,19 @@ pub(crate) async fn preconditions_decide_a_delete(store: Arc<dyn Store>) {
     let result = store.delete(&key, Preconditions::matches(&stale)).await;
     assert_eq!(lost("a stale delete", result), Some(current.clone()));
     assert_eq!(get(&*store, &key).await.expect("the document").tag, current);
-    assert!(store.delete(&key, Preconditions::matches(&current)).await.expect("a delete"));
+    let deleted = store.delete(&key, Preconditions::matches(&current)).await.expect("a delete");
+    assert_eq!(deleted, Some(current), "it tells what it removed");
     assert_eq!(get(&*store, &key).await, None);
 }
 
 pub(crate) async fn deleting_nothing_is_no_error(store: Arc<dyn Store>) {
     let stale = put(&*store, &document("a"), "1").await;
-    assert!(store.delete(&document("a"), Preconditions::none()).await.expect("a delete"));
+    let deleted = store.delete(&document("a"), Preconditions::none()).await.expect("a delete");
+    assert_eq!(deleted, Some(stale.clone()));
     for name in ["a", "never"] {
         for preconditions in [Preconditions::none(), Preconditions::matches(&stale)] {
             let deleted = store.delete(&document(name), preconditions).await;
-            assert!(!deleted.expect("a delete of nothing"), "{name}");
+            assert_eq!(deleted.expect("a delete of nothing"), None, "{name}");
         }
     }
 }
@@ -127,7 +134,7 @@ pub(crate) async fn every_write_has_a_tag_of_its_own(store: Arc<dyn Store>) {
     for body in ["a", "b", "a", "a"] {
         seen.push(put(&*store, &key, body).await);
     }
-    assert!(store.delete(&key, Preconditions::none()).await.expect("a delete"));
+    assert!(store.delete(&key, Preconditions::none()).await.expect("a delete").is_some());
     seen.push(put(&*store, &key, "a").await);
     let distinct: std::collections::HashSet<_> = seen.iter().collect();
     assert_eq!(distinct.len(), seen.len(), "{seen:?}");
@@ -219,7 +226,7 @@ pub(crate) async fn documents_are_apart(store: Arc<dyn Store>) {
         let read = get(&*store, key).await.unwrap_or_else(|| panic!("{key} is there"));
         assert_eq!(read.body, key.to_string());
     }
-    assert!(store.delete(&keys[1], Preconditions::none()).await.expect("a delete"));
+    assert!(store.delete(&keys[1], Preconditions::none()).await.expect("a delete").is_some());
     for key in &keys[2..] {
         assert!(get(&*store, key).await.is_some(), "{key} outlives {}", keys[1]);
     }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use stowage_store::{EventId, Folder, Key, Name, NameKind, Preconditions, Prefix, Segment, Store};
+use stowage_store::{
+    EventId, Folder, Key, Name, NameKind, Preconditions, Prefix, RemovedJob, Segment, Store,
+};
 
 fn segment(text: &str) -> Segment {
     (&Name::parse(NameKind::Job, text).expect("a name")).into()
@@ -102,7 +104,7 @@ pub(crate) async fn directories_and_documents_agree_with_a_model(store: Arc<dyn 
             }
             2 => {
                 let was_there = store.delete(&key, Preconditions::none()).await.expect("a delete");
-                assert_eq!(was_there, of_job.remove(&key), "step {step}: {key}");
+                assert_eq!(was_there.is_some(), of_job.remove(&key), "step {step}: {key}");
             }
             3 => {
                 let prefix = Prefix::checkpoints(&segment(name));
@@ -171,7 +173,7 @@ async fn count(store: &dyn Store, keys: &[Key]) -> usize {
 }
 
 async fn delete(store: &dyn Store, name: &str) -> bool {
-    store.delete_job(&segment(name), Preconditions::none()).await.expect("a delete")
+    store.delete_job(&segment(name), Preconditions::none()).await.expect("a delete").is_some()
 }
 
 pub(crate) async fn a_job_goes_as_a_whole_and_nothing_else_does(store: Arc<dyn Store>) {
@@ -226,13 +228,22 @@ pub(crate) async fn preconditions_decide_the_delete_of_a_job(store: Arc<dyn Stor
     let now = super::lost("an old tag", result).expect("the current tag");
     assert_ne!(now, tag);
     let gone = store.delete_job(&segment("j"), Preconditions::matches(&now)).await;
-    assert!(gone.expect("it matches"), "there was a job");
+    assert_eq!(gone.expect("it matches"), Some(RemovedJob { tag: Some(now.clone()) }));
     assert_eq!(count(&*store, &all).await, 0);
     let nothing = store.delete_job(&segment("j"), Preconditions::matches(&now)).await;
-    assert!(!nothing.expect("nothing is there"), "no condition is looked at");
+    assert_eq!(nothing.expect("nothing is there"), None, "no condition is looked at");
     fill(&*store, &all[1..2]).await;
     let result = store.delete_job(&segment("j"), Preconditions::matches(&now)).await;
     assert_eq!(super::lost("no document of its own", result), None);
+    let without = store.delete_job(&segment("j"), Preconditions::none()).await;
+    assert_eq!(
+        without.expect("a delete"),
+        Some(RemovedJob { tag: None }),
+        "of its own it had none"
+    );
+    let tag = store.put(&key, "{}".into(), Preconditions::none()).await.expect("a put").tag;
+    let removed = store.delete_job(&segment("j"), Preconditions::none()).await;
+    assert_eq!(removed.expect("a delete"), Some(RemovedJob { tag: Some(tag) }));
 }
 
 pub(crate) async fn of_a_job_that_is_deleted_all_or_nothing_is_seen(store: Arc<dyn Store>) {

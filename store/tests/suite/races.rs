@@ -1,6 +1,6 @@
 //! Many callers at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -57,9 +57,28 @@ pub(crate) async fn of_64_deleters_one_wins(store: Arc<dyn Store>) {
         async move { store.delete(&document("a"), Preconditions::matches(&tag)).await }
     })
     .await;
-    let deleted: Vec<bool> = results.into_iter().map(|result| result.expect("a delete")).collect();
-    assert_eq!(deleted.iter().filter(|deleted| **deleted).count(), 1, "{deleted:?}");
+    let deleted = results.into_iter().filter_map(|result| result.expect("a delete"));
+    assert_eq!(deleted.collect::<Vec<_>>(), [put.tag], "one removed it");
     assert_eq!(store.get(&document("a")).await.expect("a get"), None);
+}
+
+pub(crate) async fn of_64_writers_each_tells_what_it_replaced(store: Arc<dyn Store>) {
+    let puts = writers(|writer| {
+        let store = Arc::clone(&store);
+        async move {
+            let body = writer.to_string();
+            store.put(&document("a"), body.into(), Preconditions::none()).await.expect("a put")
+        }
+    })
+    .await;
+    let deleted = store.delete(&document("a"), Preconditions::none()).await.expect("a delete");
+    // One after the other, from nothing to what was removed.
+    let mut after: HashMap<_, _> = puts.into_iter().map(|put| (put.replaced, put.tag)).collect();
+    let (mut writes, mut tag) = (0, None);
+    while let Some(next) = after.remove(&tag) {
+        (writes, tag) = (writes + 1, Some(next));
+    }
+    assert_eq!((writes, tag), (WRITERS, deleted), "a chain of all writes; left are {after:?}");
 }
 
 pub(crate) async fn what_64_writers_were_told_is_in_the_document(store: Arc<dyn Store>) {

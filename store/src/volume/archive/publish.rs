@@ -13,7 +13,7 @@ use crate::revision::Revision;
 use crate::volume::blocking;
 use crate::volume::engine::{DEFECT, Engine};
 use crate::volume::tree::not_a_directory;
-use crate::{Archive, ArchiveKey, Preconditions, Put, Result, StoreError};
+use crate::{Archive, ArchiveKey, EntityTag, Preconditions, Put, Result, StoreError};
 
 /// What of an upload stands on the disk.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Permit {
         let revision = self.stamp(before.as_ref());
         temporary.file.set_modified(revision.nanoseconds())?;
         temporary.file.sync().map_err(|error| self.unsynced(error))?;
-        let created = before.is_none();
+        let replaced = before.as_ref().map(|before| before.info.tag.clone());
         self.leave_second(key, before.as_ref());
         turn.change(before);
         let renamed = {
@@ -54,14 +54,16 @@ impl Permit {
         };
         renamed.map_err(|error| self.unnamed(key, error))?;
         self.sync_names(key)?;
-        Ok(Put { tag: info(revision, temporary.length).tag, created })
+        let tag = info(revision, temporary.length).tag;
+        Ok(Put { tag, created: replaced.is_none(), replaced })
     }
 
     /// Removes an archive; blocks.
-    fn delete(&self, key: &ArchiveKey, preconditions: &Preconditions) -> Result<bool> {
+    fn delete(&self, key: &ArchiveKey, preconditions: &Preconditions) -> Result<Option<EntityTag>> {
         let turn = self.turn(key)?;
-        let Some(before) = self.archive_in_tree(key)? else { return Ok(false) };
-        preconditions.require(Some(&before.info.tag))?;
+        let Some(before) = self.archive_in_tree(key)? else { return Ok(None) };
+        let tag = before.info.tag.clone();
+        preconditions.require(Some(&tag))?;
         self.pass(&before)?;
         self.leave_second(key, Some(&before));
         turn.change(Some(before));
@@ -79,7 +81,7 @@ impl Permit {
             }
             _ => self.sync_names(key)?,
         }
-        Ok(true)
+        Ok(Some(tag))
     }
 
     /// The revision of what replaces an archive.
@@ -208,7 +210,7 @@ impl Engine {
         self: &Arc<Self>,
         key: &ArchiveKey,
         preconditions: Preconditions,
-    ) -> Result<bool> {
+    ) -> Result<Option<EntityTag>> {
         let permit = Permit::take(self)?;
         let key = key.clone();
         blocking(self, move |_| permit.delete(&key, &preconditions)).await
@@ -231,7 +233,8 @@ mod tests {
             let upload = store.upload(&key).await.unwrap();
             upload.publish(Preconditions::none()).await.unwrap();
             let revision = store.archive(&key).await.unwrap().unwrap().info.modified;
-            assert!(store.delete_archive(&key, Preconditions::none()).await.unwrap());
+            let deleted = store.delete_archive(&key, Preconditions::none()).await.unwrap();
+            assert!(deleted.is_some(), "it was there");
             drop(store);
             // What the next revision is later than, were the clock set back.
             let last = open().engine.lock().clock.last();
