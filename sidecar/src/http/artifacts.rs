@@ -72,6 +72,7 @@ pub(crate) async fn put(
     // Without its publication an upload leaves nothing behind.
     let (size_bytes, sha256) = receive(pieces, &mut *upload, hashing).await?;
     let put = upload.publish(preconditions).await?;
+    caller.replaced(put.replaced.as_ref());
     let (site_id, build_id) = (site.as_str(), build.as_str());
     let stored = StoredArtifact { status: "success", site_id, build_id, size_bytes, sha256 };
     let response = (StatusCode::CREATED, Json(stored)).into_response();
@@ -121,11 +122,9 @@ pub(crate) async fn delete(
     let key = ArchiveKey::new(&site, &build);
     let preconditions = preconditions(&headers, BareNumbers::Refused)?;
     let preconditions = pinned(&app, &key, &headers, preconditions).await?;
-    if app.store.delete_archive(&key, preconditions).await?.is_some() {
-        Ok(StatusCode::NO_CONTENT.into_response())
-    } else {
-        Err(nothing_there())
-    }
+    let removed = app.store.delete_archive(&key, preconditions).await?;
+    caller.replaced(Some(&removed.ok_or_else(nothing_there)?));
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// The site and the build that a path names: `/sites/{site}/artifacts/{build}`, or
@@ -135,6 +134,7 @@ fn authorized(caller: &Caller, uri: &Uri, right: Right) -> Result<(Name, Name), 
     let site = target::name(NameKind::Site, target::segment(uri, 1))?;
     let build = target::name(NameKind::Build, target::segment(uri, last))?;
     caller.authorize(Contract::Artifacts, Scope::Namespace(site.as_str()), right)?;
+    caller.writes_item(&build);
     Ok((site, build))
 }
 

@@ -1,11 +1,13 @@
 //! Who calls, under which settings: what every handler asks before anything else.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use stowage_config::Contract;
+use stowage_store::EntityTag;
 
 use super::app::App;
 use super::audit::Audit;
@@ -123,6 +125,17 @@ impl Caller {
     /// Leaves word for the audit.
     pub(crate) fn may_write(&self, contract: Contract, name: &str) {
         self.audit.authorized(contract, name);
+    }
+
+    /// Leaves word for the audit of what below that name is written; of what is read, none.
+    pub(crate) fn writes_item(&self, item: impl Display) {
+        self.audit.item(item);
+    }
+
+    /// Leaves word for the audit of the tag that a write replaced; `None` where nothing was there, or
+    /// nothing that has one.
+    pub(crate) fn replaced(&self, tag: Option<&EntityTag>) {
+        self.audit.replaced(tag);
     }
 }
 

@@ -65,6 +65,7 @@ pub(crate) async fn put(
         _ => jobs::check_job(&text, &job)?,
     }
     let put = app.store.put(&key(&job, &named), text.clone(), preconditions).await?;
+    caller.replaced(put.replaced.as_ref());
     Ok(stored(&headers, status(put.created), &put.tag, text))
 }
 
@@ -96,9 +97,11 @@ pub(crate) async fn put_run(
     let (Some(after), created) = (updated.after, updated.before.is_none()) else {
         return Err(Problem::internal());
     };
-    if updated.before.is_some_and(|before| before.tag == after.tag) {
+    let before = updated.before.as_ref().map(|before| &before.tag);
+    if before == Some(&after.tag) {
         return Err(Problem::damaged());
     }
+    caller.replaced(before);
     Ok(stored(&headers, status(created), &after.tag, after.body.clone()))
 }
 
@@ -111,12 +114,15 @@ pub(crate) async fn post_event(
     body: Body,
 ) -> Result<Response, Problem> {
     let (job, run) = lists::of_run(&caller, &uri, Right::Write)?;
+    caller.writes_item(format_args!("runs/{run}/events"));
     let preconditions = preconditions(&headers, BareNumbers::Refused)?;
     let text = received(&caller, &headers, body).await?;
     let event = jobs::check_event(&text, &job, &run)?;
+    caller.writes_item(format_args!("runs/{run}/events/{event}"));
     let location = format!("/jobs/{job}/runs/{run}/events/{event}");
     let key = Key::event(&(&job).into(), &(&run).into(), &event);
-    let Put { tag, .. } = app.store.put(&key, text.clone(), preconditions).await?;
+    let Put { tag, replaced, .. } = app.store.put(&key, text.clone(), preconditions).await?;
+    caller.replaced(replaced.as_ref());
     let response = stored(&headers, StatusCode::CREATED, &tag, text);
     Ok(document::with_header(response, LOCATION, &location))
 }
@@ -131,11 +137,9 @@ pub(crate) async fn delete(
 ) -> Result<Response, Problem> {
     let job = lists::of_job(&caller, &uri, Right::Write)?;
     let preconditions = preconditions(&headers, BareNumbers::Refused)?;
-    if app.store.delete_job(&(&job).into(), preconditions).await?.is_some() {
-        Ok(StatusCode::NO_CONTENT.into_response())
-    } else {
-        Err(nothing_there())
-    }
+    let removed = app.store.delete_job(&(&job).into(), preconditions).await?;
+    caller.replaced(removed.ok_or_else(nothing_there)?.tag.as_ref());
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 fn status(created: bool) -> StatusCode {
@@ -173,6 +177,14 @@ fn authorized(caller: &Caller, uri: &Uri, right: Right) -> Result<(Name, Named),
         ("runs", event) => Named::Event(name(NameKind::Run, 3)?, event_id(event)?),
         _ => Named::Job,
     };
+    match &named {
+        Named::Checkpoint(checkpoint) => {
+            caller.writes_item(format_args!("checkpoints/{checkpoint}"));
+        }
+        Named::Run(run) => caller.writes_item(format_args!("runs/{run}")),
+        // A job is all of its name, and an event is only read here.
+        Named::Job | Named::Event(..) => {}
+    }
     Ok((job, named))
 }
 

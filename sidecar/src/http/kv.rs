@@ -158,12 +158,14 @@ async fn apply(
         author: history::author(app, caller),
         ..patch
     };
-    app.store.patch(key, patch).await.map_err(|error| match error {
+    let patched = app.store.patch(key, patch).await.map_err(|error| match error {
         StoreError::PreconditionFailed { current: Some(tag) } => {
             Problem::precondition_failed(Some(&tag)).with_member("version", &*tag.opaque())
         }
         other => other.into(),
-    })
+    })?;
+    caller.replaced(Some(&patched.replaced()));
+    Ok(patched)
 }
 
 /// The new version, and the whole namespace unless the client wants none of it.

@@ -11,7 +11,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::app::App;
-use super::audit::{self, Audit, Versions};
+use super::audit::{self, Audit};
 use super::caller::Caller;
 use super::coding::Coding;
 use super::cors::Origin;
@@ -57,7 +57,6 @@ pub(crate) async fn answer(
         identity: Identity::Unverified,
         trace: app.tracer.as_ref().map(|tracer| RequestTrace::begin(tracer, &parts)),
         audit: audit.clone(),
-        versions: Versions::demanded(&parts.headers),
         outcome: None,
     };
     app.metrics.request_started(body.size_hint().exact());
@@ -87,9 +86,7 @@ pub(crate) async fn answer(
     repeat_version(headers);
     end_connection(version, ends, headers);
     let bytes = response.body().size_hint().exact().unwrap_or(0);
-    if line.audit.target().is_some() {
-        line.versions.answered(response.status(), response.headers());
-    }
+    line.audit.answered(response.status(), response.headers());
     line.outcome = Some(Outcome { status: response.status(), bytes });
     Ok(response)
 }
@@ -115,7 +112,6 @@ pub(crate) fn refuse_malformed(
         identity: Identity::Unverified,
         trace: None,
         audit: Audit::none(),
-        versions: Versions::default(),
         outcome: Some(Outcome { status, bytes }),
     });
     decorate(app, id, response.headers_mut());
@@ -169,7 +165,6 @@ struct AccessLine {
     identity: Identity,
     trace: Option<Arc<RequestTrace>>,
     audit: Audit,
-    versions: Versions,
     outcome: Option<Outcome>,
 }
 
@@ -198,10 +193,9 @@ impl Drop for AccessLine {
             trace_id = trace_id.map(tracing::field::display),
             "request"
         );
-        if let Some(target) = self.audit.target() {
+        if let Some(known) = self.audit.taken() {
             let who = self.identity.name();
-            let (method, versions) = (&self.method, &self.versions);
-            audit::write(who, self.route, target, method, status, versions, &self.id);
+            audit::write(who, self.route, &known, &self.method, status, &self.id);
         }
     }
 }

@@ -82,6 +82,7 @@ pub(crate) async fn put(
     let compact = json::compact(&text)?;
     let author = history::author(&app, &caller);
     let put = app.store.put_by(&key, compact.clone(), preconditions, author).await?;
+    caller.replaced(put.replaced.as_ref());
     Ok(document::json(StatusCode::OK, &put.tag, compact))
 }
 
@@ -95,11 +96,9 @@ pub(crate) async fn delete(
     let key = authorized(&caller, &uri, Right::Write)?;
     history::refuse(&uri)?;
     let preconditions = preconditions(&headers, BareNumbers::Refused)?;
-    if app.store.delete(&key, preconditions).await?.is_some() {
-        Ok(StatusCode::NO_CONTENT.into_response())
-    } else {
-        Err(nothing_there())
-    }
+    let removed = app.store.delete(&key, preconditions).await?.ok_or_else(nothing_there)?;
+    caller.replaced(Some(&removed));
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// The document that a path names: `/`, or `/run-stores/{name}`.

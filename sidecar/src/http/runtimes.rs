@@ -158,6 +158,7 @@ pub(crate) async fn put_set(
         history::author(&app, &caller),
     )
     .await?;
+    caller.replaced(replaced.replaced.as_ref());
     let status = if replaced.created { StatusCode::CREATED } else { StatusCode::OK };
     let set = &replaced.set;
     let text =
@@ -177,11 +178,9 @@ pub(crate) async fn delete_set(
     history::refuse(&uri)?;
     let preconditions = preconditions(&headers, BareNumbers::Refused)?;
     let names = (&repository, &branch);
-    if runtimes::remove_if(app.store.as_ref(), &app.sets, names, preconditions).await? {
-        Ok(StatusCode::NO_CONTENT.into_response())
-    } else {
-        Err(no_such_set())
-    }
+    let removed = runtimes::remove_if(app.store.as_ref(), &app.sets, names, preconditions).await?;
+    caller.replaced(Some(&removed.ok_or_else(no_such_set)?));
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 fn summary<'a>(repository: &'a Name, branch: &'a Name, set: &'a StoredSet) -> SetSummary<'a> {
@@ -199,6 +198,7 @@ fn authorized(caller: &Caller, uri: &Uri, right: Right) -> Result<(Name, Name), 
     let repository = target::name(NameKind::Repository, target::segment(uri, 1))?;
     let branch = target::name(NameKind::Branch, target::segment(uri, 2))?;
     caller.authorize(Contract::Runtimes, Scope::Namespace(repository.as_str()), right)?;
+    caller.writes_item(&branch);
     Ok((repository, branch))
 }
 

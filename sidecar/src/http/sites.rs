@@ -57,6 +57,7 @@ pub(crate) async fn post_log(
     let limit = &caller.settings.limits.max_json_bytes;
     let text = json::compact(&body::read(body, &headers, limit, caller.settings.pace).await?)?;
     let (build, entry) = parse(&site, &text)?;
+    caller.writes_item(&build);
     // Entries can be added here, and nothing be read: there is no representation that a tag could name.
     if preconditions.evaluate(None) != Verdict::Holds {
         return Err(Problem::precondition_failed(None));

@@ -35,13 +35,16 @@ pub(crate) struct Replacement {
     pub(crate) changed: bool,
     /// Whether no set was served before and one is now.
     pub(crate) created: bool,
+    /// The tag of the set that was served before, the same one where nothing changed.
+    pub(crate) replaced: Option<EntityTag>,
 }
 
 /// What a decision left, beside the change itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Decision {
     changed: bool,
     created: bool,
+    replaced: Option<EntityTag>,
 }
 
 /// A decision and the change that carries it out.
@@ -78,10 +81,12 @@ pub(crate) async fn replace_if(
         reason: "nothing stands there after a write".into(),
     })?;
     let set = parse(cache, &key, &stored)?;
-    Ok(Replacement { set, changed: decision.changed, created: decision.created })
+    let Decision { changed, created, replaced } = decision;
+    Ok(Replacement { set, changed, created, replaced })
 }
 
-/// Removes the set if the preconditions hold for its own tag; says whether one was served.
+/// Removes the set if the preconditions hold for its own tag, which it gives; `None` where none was
+/// served.
 ///
 /// # Errors
 /// [`ReplaceError::PreconditionFailed`], [`ReplaceError::Store`].
@@ -90,7 +95,7 @@ pub(crate) async fn remove_if(
     cache: &SetCache,
     (repository, branch): (&Name, &Name),
     preconditions: Preconditions,
-) -> Result<bool, ReplaceError> {
+) -> Result<Option<EntityTag>, ReplaceError> {
     let key = Key::runtime_set(repository, branch);
     let decide = move |old: Option<&StoredSet>| -> Decided {
         // Where the answer is 404, conditions are not evaluated (RFC 9110 §13.2.1). What is left of an emptied set goes
@@ -98,12 +103,13 @@ pub(crate) async fn remove_if(
         if old.is_none_or(StoredSet::is_empty) {
             let is_left = old.is_some() && preconditions.evaluate(None) == Verdict::Holds;
             let change = if is_left { Change::Delete } else { Change::Keep };
-            return Ok((Decision { changed: false, created: false }, change));
+            return Ok((Decision::default(), change));
         }
         demand(&preconditions, old)?;
-        Ok((Decision { changed: true, created: false }, Change::Delete))
+        let decision = Decision { changed: true, created: false, replaced: tag_of(old) };
+        Ok((decision, Change::Delete))
     };
-    change(store, Some(cache), &key, None, decide).await.map(|(decision, _)| decision.changed)
+    change(store, Some(cache), &key, None, decide).await.map(|(decision, _)| decision.replaced)
 }
 
 /// Decides on the stored set and carries that out with no other write in between.
@@ -137,7 +143,7 @@ async fn change(
     let updated = store.update_by(key, Preconditions::none(), Box::new(edit), author).await?;
     let decided = std::mem::replace(
         &mut *decided.lock().unwrap_or_else(PoisonError::into_inner),
-        Ok((Decision { changed: false, created: false }, Change::Keep)),
+        Ok((Decision::default(), Change::Keep)),
     );
     Ok((decided?.0, updated.after))
 }
@@ -153,15 +159,19 @@ fn parse(
     }
 }
 
-/// An empty set is not served, so for a condition it is not there.
 fn demand(preconditions: &Preconditions, old: Option<&StoredSet>) -> Result<(), ReplaceError> {
-    let current = old.filter(|old| !old.is_empty()).map(StoredSet::tag);
-    match preconditions.evaluate(current) {
+    let current = tag_of(old);
+    match preconditions.evaluate(current.as_ref()) {
         Verdict::Holds => Ok(()),
         Verdict::MatchFailed | Verdict::NoneMatchFailed => {
-            Err(ReplaceError::PreconditionFailed { current: current.cloned() })
+            Err(ReplaceError::PreconditionFailed { current })
         }
     }
+}
+
+/// An empty set is not served, so for a condition it is not there.
+fn tag_of(old: Option<&StoredSet>) -> Option<EntityTag> {
+    old.filter(|old| !old.is_empty()).map(|old| old.tag().clone())
 }
 
 fn replacement(
@@ -170,10 +180,11 @@ fn replacement(
     old: Option<&StoredSet>,
     now: &str,
 ) -> serde_json::Result<(Decision, Change)> {
-    let created = old.is_none_or(StoredSet::is_empty) && !new.files.is_empty();
+    let replaced = tag_of(old);
+    let created = replaced.is_none() && !new.files.is_empty();
     match old {
         Some(old) if old.has_content_of(new) => {
-            let decision = Decision { changed: false, created: false };
+            let decision = Decision { changed: false, created: false, replaced };
             if old.revision() == new.revision {
                 return Ok((decision, Change::Keep));
             }
@@ -181,7 +192,10 @@ fn replacement(
         }
         old => {
             let changed = old.is_some() || created;
-            Ok((Decision { changed, created }, Change::Put(encode(names, new, old, now)?)))
+            Ok((
+                Decision { changed, created, replaced },
+                Change::Put(encode(names, new, old, now)?),
+            ))
         }
     }
 }

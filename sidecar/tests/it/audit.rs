@@ -13,7 +13,7 @@ fn with(request: Request, token: &str) -> Request {
 }
 
 /// What the log says of writes, each with the members that count.
-fn lines(log: &str) -> Vec<Value> {
+pub(crate) fn lines(log: &str) -> Vec<Value> {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let mut lines: Vec<Value> = lines.filter(|line| line["target"] == "stowage::audit").collect();
     for line in &mut lines {

@@ -8,6 +8,7 @@ mod linearizability;
 
 mod artifacts;
 mod audit;
+mod audit_writes;
 mod auth;
 mod binary;
 mod bodies;
