@@ -51,7 +51,10 @@ pub(crate) use debug::StorageInfo;
 pub(crate) use health::Health;
 pub(crate) use history::VersionEntry;
 pub(crate) use malformed::HEAD_BYTES_MAX;
-pub(crate) use management::{METRICS_TYPE, PATHS as MANAGEMENT_PATHS, router as management_router};
+pub(crate) use management::{
+    METRICS_TYPE, PATHS as MANAGEMENT_PATHS, refuse_malformed as management_refuses,
+    router as management_router,
+};
 pub(crate) use metrics::known as known_method;
 pub(crate) use observe::{answer, refuse_malformed};
 pub(crate) use operations::OPERATIONS_MAX;

@@ -25,7 +25,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
 
 use crate::auth::keep_fresh;
-use crate::http::{App, answer, management_router};
+use crate::http::{App, answer, management_refuses, management_router, refuse_malformed};
 use crate::settings::Settings;
 use crate::telemetry;
 use accept::Acceptor;
@@ -103,6 +103,10 @@ pub async fn serve(
         Duration::ZERO,
         Duration::from_secs(1),
         move |_, request| plain(management_routes.clone(), request),
+        {
+            let app = Arc::clone(&app);
+            move |status, reason: &str| management_refuses(&app, status, reason)
+        },
         None,
     )));
     let main_task = AbortOnDropHandle::new(tokio::spawn(main.run(
@@ -112,6 +116,10 @@ pub async fn serve(
             let app = Arc::clone(&app);
             // A connection keeps room for its request's work: at rest that is to be a pointer's.
             move |peer, request| Box::pin(answer(Arc::clone(&app), peer, request))
+        },
+        {
+            let app = Arc::clone(&app);
+            move |status, reason: &str| refuse_malformed(&app, status, reason)
         },
         Some(Arc::clone(&app)),
     )));

@@ -9,14 +9,17 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
 use stowage_store::Capacity;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use super::app::App;
 use super::drained::Drained;
-use super::observe::end_connection;
+use super::malformed;
+use super::observe::{decorate, end_connection};
 use super::problem::Problem;
+use super::request_id;
 
 /// The paths of the second port: whether the process runs, whether it is ready, its metrics.
 pub(crate) const PATHS: [&str; 3] = ["/livez", "/readyz", "/metrics"];
@@ -45,6 +48,7 @@ struct Management {
 
 /// Every route of the second port.
 pub(crate) fn router(app: Arc<App>) -> Router {
+    let every = middleware::from_fn_with_state(Arc::clone(&app), around);
     let state =
         Arc::new(Management { app, last_check: LastCheck::default(), asking: Mutex::default() });
     let [livez, readyz, metrics] = PATHS;
@@ -54,18 +58,30 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route(metrics, get(read_metrics))
         .fallback(async || Problem::no_such_path())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .layer(middleware::from_fn(around))
+        .layer(every)
         .with_state(state)
 }
 
-/// Reads on what is sent with a request: no handler here takes a body.
-async fn around(request: Request, next: Next) -> Response {
+/// What stands around every request: reads on what is sent with it, as no handler here takes a body, and adds
+/// what each answer carries.
+async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let version = parts.version;
+    let (version, id) = (parts.version, request_id::of(&parts.headers));
     let (body, left) = Drained::wrap(body, &parts.headers);
-    let mut response = next.run(Request::from_parts(parts, body)).await;
+    let mut response = match malformed::check(&parts) {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Err(problem) => problem.into_response(),
+    };
+    decorate(&app, id, response.headers_mut());
     let ends = left.ends_connection(response.body());
     end_connection(version, ends, response.headers_mut());
+    response
+}
+
+/// Answers what could not be read as a request. What comes here is neither logged nor counted.
+pub(crate) fn refuse_malformed(app: &App, status: StatusCode, reason: &str) -> Response {
+    let mut response = malformed::problem(status, reason).into_response();
+    decorate(app, request_id::of(&HeaderMap::new()), response.headers_mut());
     response
 }
 

@@ -91,15 +91,10 @@ pub(crate) async fn answer(
     Ok(response)
 }
 
-/// Answers what could not be read as a request, with the status that the HTTP library refuses it with and
-/// its reason; on the second port without an app. Nothing is known of it, not even its id.
-pub(crate) fn refuse_malformed(
-    app: Option<&Arc<App>>,
-    status: StatusCode,
-    reason: &str,
-) -> Response {
+/// Answers what could not be read as a request of the main port, with the status that the HTTP library refuses
+/// it with and its reason. Nothing is known of it, not even its id.
+pub(crate) fn refuse_malformed(app: &Arc<App>, status: StatusCode, reason: &str) -> Response {
     let mut response = malformed::problem(status, reason).into_response();
-    let Some(app) = app else { return response };
     let id = request_id::of(&HeaderMap::new());
     let bytes = response.body().size_hint().exact().unwrap_or(0);
     app.metrics.request_started(None);
@@ -119,7 +114,7 @@ pub(crate) fn refuse_malformed(
 }
 
 /// What every answer carries.
-fn decorate(app: &App, id: HeaderValue, headers: &mut HeaderMap) {
+pub(super) fn decorate(app: &App, id: HeaderValue, headers: &mut HeaderMap) {
     headers.insert(X_STORAGE_BACKEND, HeaderValue::from_static(app.store.kind().as_str()));
     headers.insert(X_REQUEST_ID, id);
 }

@@ -147,21 +147,15 @@ fn headers() -> Value {
 }
 
 fn responses() -> Value {
-    let of_second_port = |description: &str, mut headers: Value| {
+    let problem = |description: &str, mut headers: Value| {
         headers["Cache-Control"] = header_ref("NoStore");
         let content = json!({"application/problem+json": {"schema": schema_ref("Problem")}});
-        json!({"description": description, "content": content, "headers": headers})
-    };
-    let problem = |description: &str, headers: Value| {
-        let mut answer = of_second_port(description, headers);
-        let headers = answer["headers"].take();
-        with_headers(answer, headers)
+        with_headers(json!({"description": description, "content": content}), headers)
     };
     let none = || json!({});
     let wrong_type =
         "Not JSON where JSON is wanted, a form where an archive is, or a content coding";
-    let wrong_method = "Another method than those of this path";
-    let allowed = || json!({"Allow": header_ref("Allow")});
+    let allowed = json!({"Allow": header_ref("Allow")});
     let tagged = || json!({"ETag": header_ref("ETag")});
     let page = || json!({"Link": header_ref("Link"), "X-Stowage-Continue": header_ref("XStowageContinue")});
     let of_set = |mut headers: Value| {
@@ -193,7 +187,7 @@ fn responses() -> Value {
             "Nothing there, or a contract that the Store does not enable; an emptied set has a revision",
             of_set(json!({})),
         ),
-        "Problem405": problem(wrong_method, allowed()),
+        "Problem405": problem("Another method than those of this path", allowed),
         "Problem408": problem("The body stalled", none()),
         "Problem410": problem("A version that is not kept", none()),
         "Problem412": problem("A precondition does not hold; nothing was applied", tagged()),
@@ -209,10 +203,5 @@ fn responses() -> Value {
         "Problem500": problem("Unknown whether the write was applied; or damaged; or a defect", none()),
         "Problem503": problem("Not ready, or ending; nothing was applied", later()),
         "Problem507": problem("The volume or a quota is full; reads and deletes still work", none()),
-        "SecondPort405": of_second_port(wrong_method, allowed()),
-        "SecondPort503": of_second_port(
-            "The storage cannot be read and written, or a shutdown has begun",
-            later(),
-        ),
     })
 }

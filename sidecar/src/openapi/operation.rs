@@ -26,12 +26,6 @@ impl Operation {
         Self { is_open: true, ..Self::of(id, "server", summary) }.problems(&[405])
     }
 
-    /// An operation of the second port, which needs no credentials.
-    pub(super) fn of_second_port(id: &'static str, summary: &'static str) -> Self {
-        let operation = Self { is_open: true, ..Self::of(id, "server", summary) };
-        operation.answer(405, answer_ref("SecondPort405"))
-    }
-
     fn of(id: &'static str, tag: &'static str, summary: &'static str) -> Self {
         Self {
             id,

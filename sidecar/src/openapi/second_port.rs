@@ -1,21 +1,20 @@
-//! The second port: whether the server runs and is ready, and its metrics. Its paths have a server of their own, and
-//! its answers none of the fields that those of the main port always have.
+//! The second port: whether the server runs and is ready, and its metrics. Its paths have a server of their own.
 
 use serde_json::{Map, Value, json};
 
-use super::operation::{Operation, answer_ref};
+use super::operation::{Operation, with_headers};
 use crate::http::{MANAGEMENT_PATHS, METRICS_TYPE};
 
 /// As the server's framework says it of a text.
 const TEXT: &str = "text/plain; charset=utf-8";
 
 pub(super) fn paths() -> Map<String, Value> {
-    let livez = Operation::of_second_port("livez", "Whether the process runs")
-        .answer(200, text("It does", TEXT));
-    let readyz = Operation::of_second_port("readyz", "Whether requests are welcome")
+    let livez =
+        Operation::open("livez", "Whether the process runs").answer(200, text("It does", TEXT));
+    let readyz = Operation::open("readyz", "Whether requests are welcome")
         .answer(200, text("The storage can be read and written, and no shutdown has begun", TEXT))
-        .answer(503, answer_ref("SecondPort503"));
-    let metrics = Operation::of_second_port("metrics", "Read the metrics")
+        .problems(&[503]);
+    let metrics = Operation::open("metrics", "Read the metrics")
         .answer(200, text("OpenMetrics, as Prometheus reads it", METRICS_TYPE));
     let item = |(path, operation): (&str, Operation)| {
         let item = json!({"servers": [server()], "get": operation.into_value(path)});
@@ -33,5 +32,6 @@ fn server() -> Value {
 }
 
 fn text(description: &str, media_type: &str) -> Value {
-    json!({"description": description, "content": {media_type: {"schema": {"type": "string"}}}})
+    let content = json!({media_type: {"schema": {"type": "string"}}});
+    with_headers(json!({"description": description, "content": content}), json!({}))
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::response::Response;
 use futures_util::FutureExt;
+use http::StatusCode;
 use hyper::Request;
 use hyper::body::Incoming;
 use stowage_config::Limits;
@@ -44,21 +45,24 @@ impl Acceptor {
     }
 
     /// Accepts and serves until the end: then takes connections for `linger` as long as some are
-    /// open, lets requests in flight finish within `grace`, and drops what is left.
-    pub(super) async fn run<H, F>(
+    /// open, lets requests in flight finish within `grace`, and drops what is left. `refusal` answers what
+    /// is no request.
+    pub(super) async fn run<H, F, R>(
         self,
         linger: Duration,
         grace: Duration,
         handler: H,
+        refusal: R,
         counted: Option<Arc<App>>,
     ) where
         H: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<Response, Infallible>> + Send + 'static,
+        R: Fn(StatusCode, &str) -> Response + Clone + Send + Sync + 'static,
     {
         let mut connections = JoinSet::new();
         let ends = Ends { soon: self.ending.clone(), now: CancellationToken::new() };
         let spawn = |connections: &mut JoinSet<()>, (stream, peer): Accepted, place| {
-            let (handler, ends) = (handler.clone(), ends.clone());
+            let (handler, refusal, ends) = (handler.clone(), refusal.clone(), ends.clone());
             let peer = Peer::from(peer.ip());
             let handler = move |request| handler(peer, request);
             let guard = counted.as_ref().map(|app| app.metrics.connection());
@@ -68,7 +72,7 @@ impl Acceptor {
             );
             let counted = counted.clone();
             connections.spawn(async move {
-                serve_connection(stream, handler, times, ends, counted).await;
+                serve_connection(stream, handler, refusal, times, ends, counted).await;
                 drop((guard, place));
             });
         };
@@ -144,6 +148,7 @@ mod tests {
             Duration::ZERO,
             Duration::from_secs(5),
             async |_, _| Ok(Response::new(Body::from("x"))),
+            |_, _: &str| Response::default(),
             None,
         ));
         let mut first = TcpStream::connect(address).await.unwrap();

@@ -9,6 +9,7 @@ use std::task::Context;
 use std::time::Duration;
 
 use axum::response::Response;
+use http::StatusCode;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::guarded::{Unreadable, guard};
 use super::streams::{Offered, Streams};
-use crate::http::{App, HEAD_BYTES_MAX, refuse_malformed};
+use crate::http::{App, HEAD_BYTES_MAX};
 
 /// From how many bytes on hyper refuses a head over HTTP/2 by itself, with a bare status; it tells clients this
 /// limit. What is over [`HEAD_BYTES_MAX`] and not over this is refused as everything else.
@@ -76,17 +77,19 @@ pub(super) struct Ends {
     pub(super) now: CancellationToken,
 }
 
-/// Serves a connection until the peer leaves, it stalls, or the server ends. `counted` hears of streams
-/// that stalled.
-pub(super) async fn serve_connection<H, F>(
+/// Serves a connection until the peer leaves, it stalls, or the server ends. `refusal` answers what is no
+/// request, by the status and the reason; `counted` hears of streams that stalled.
+pub(super) async fn serve_connection<H, F, R>(
     stream: TcpStream,
     handler: H,
+    refusal: R,
     times: Times,
     ends: Ends,
     counted: Option<Arc<App>>,
 ) where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Result<Response, Infallible>> + Send + 'static,
+    R: Fn(StatusCode, &str) -> Response + Send + 'static,
 {
     // Answers are written whole; waiting to fill a segment would only delay them.
     if let Err(error) = stream.set_nodelay(true) {
@@ -161,7 +164,7 @@ pub(super) async fn serve_connection<H, F>(
         let unreadable = ended.as_ref().and_then(Unreadable::of);
         let refusal = |status| {
             let reason = ended.as_ref().map(ToString::to_string).unwrap_or_default();
-            refuse_malformed(counted.as_ref(), status, &reason)
+            refusal(status, &reason)
         };
         if let Err(error) = guard.end(unreadable, times.stall_max, refusal).await {
             tracing::debug!(%error, "the end of a connection could not be written");
@@ -321,7 +324,9 @@ mod tests {
         let handler = |_| async { Ok(Response::new(Body::from("here"))) };
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve_connection(stream, handler, times, ends.clone(), None));
+                let refusal = |_, _: &str| Response::default();
+                let ends = ends.clone();
+                tokio::spawn(serve_connection(stream, handler, refusal, times, ends, None));
             }
         });
         client.await.expect("the client's end");

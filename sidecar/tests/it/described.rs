@@ -18,7 +18,7 @@ static DESCRIPTION: LazyLock<Value> = LazyLock::new(|| {
 pub(crate) fn verify(request: &Request, answer: &Answer) {
     let Some(item) = item(&request.target) else { return };
     let is_second_port = item.get("servers").is_some();
-    if is_second_port && answer.header("x-storage-backend").is_some() {
+    if is_second_port && answer.status == 404 {
         // Asked for at the main port, which has no such path.
         return;
     }

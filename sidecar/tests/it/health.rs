@@ -39,6 +39,29 @@ async fn the_second_port_needs_no_credentials() {
 }
 
 #[tokio::test]
+async fn every_answer_of_the_second_port_has_its_fields() {
+    let server = Setup::default().token("admin", ADMIN).start().await;
+    let rows = [
+        (get("/livez"), 200),
+        (get("/readyz"), 200),
+        (get("/metrics"), 200),
+        (head("/metrics"), 200),
+        (get("/nowhere"), 404),
+        (put("/readyz", "1"), 405),
+        (Request::new("OPTIONS", "/livez"), 405),
+    ];
+    for (request, status) in rows {
+        let name = format!("{} {}", request.method, request.target);
+        let made = request.send(server.management).await;
+        assert_eq!(made.status, status, "{name}");
+        assert_eq!(made.header("x-storage-backend").as_deref(), Some("local"), "{name}");
+        assert_eq!(made.header("x-request-id").map(|id| id.len()), Some(32), "{name}: one is made");
+        let taken = request.header("X-Request-Id", "abc-1").send(server.management).await;
+        assert_eq!(taken.header("x-request-id").as_deref(), Some("abc-1"), "{name}: it is taken");
+    }
+}
+
+#[tokio::test]
 async fn readiness_asks_the_store_at_most_once_a_second() {
     let store = Arc::new(Failing::default());
     let server = Setup::default().store(store.clone()).start().await;

@@ -1,6 +1,7 @@
 //! What cannot be read as a request is refused as everything else: by a problem document with the fields of
 //! every answer. The HTTP library would refuse it with a bare head.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -106,12 +107,21 @@ async fn what_is_no_request_is_refused_as_a_problem() {
 #[tokio::test]
 async fn the_second_port_refuses_alike() {
     let server = Setup::default().in_memory().start().await;
-    let mut connection = Connection::open(server.management).await;
-    connection.send(b"GET /livez HTTP/9.9\r\n\r\n").await;
-    let answer = connection.answer(false).await.expect("a refusal");
-    assert_eq!((answer.status, &answer.json()["error"]), (400, &"malformed_request".into()));
-    assert_eq!(answer.header("content-type").as_deref(), Some("application/problem+json"));
-    assert!(connection.ends().await);
+    let long = head("GET /livez", &format!("X: {}\r\n", "x".repeat(150_000)));
+    let rows = [
+        ("GET /livez HTTP/9.9\r\n\r\n", 400, "malformed_request"),
+        (long.as_str(), 431, "head_too_large"),
+    ];
+    for (request, status, error) in rows {
+        let mut connection = Connection::open(server.management).await;
+        connection.send(request.as_bytes()).await;
+        let answer = connection.answer(false).await.expect("a refusal");
+        verify(&answer, status, error, error);
+        assert!(connection.ends().await);
+    }
+    let metrics = get("/metrics").send(server.management).await.text();
+    let counted = metrics.lines().any(|line| line.starts_with("stowage_http_requests_total{"));
+    assert!(!counted, "nothing of it is a request of the main port: {metrics}");
 }
 
 #[tokio::test]
@@ -219,7 +229,12 @@ async fn a_refusal_is_logged_and_counted() {
 #[tokio::test]
 async fn a_head_over_the_limit_is_a_problem_over_h2c_too() {
     let server = Setup::default().in_memory().start().await;
-    let stream = TcpStream::connect(server.address).await.expect("the server listens");
+    heads_over_h2c(server.address, "/health").await;
+    heads_over_h2c(server.management, "/livez").await;
+}
+
+async fn heads_over_h2c(address: SocketAddr, path: &str) {
+    let stream = TcpStream::connect(address).await.expect("the server listens");
     let builder = http2::Builder::new(TokioExecutor::new());
     let (mut sender, connection) =
         builder.handshake(TokioIo::new(stream)).await.expect("a connection");
@@ -227,7 +242,7 @@ async fn a_head_over_the_limit_is_a_problem_over_h2c_too() {
     let table =
         [(60_000, 1, 200), (70_000, 1, 431), (200_000, 1, 431), (1, 101, 431), (1, 90, 200)];
     for (length, count, expected) in table {
-        let request = http::Request::get(format!("http://{}/health", server.address));
+        let request = http::Request::get(format!("http://{address}{path}"));
         let request = (0..count).fold(request, |it, _| it.header("x-long", "x".repeat(length)));
         let request = request.body(Empty::<Bytes>::new());
         let answer = sender.send_request(request.expect("a request"));
@@ -235,7 +250,7 @@ async fn a_head_over_the_limit_is_a_problem_over_h2c_too() {
         let (parts, body) = answer.into_parts();
         let body = timeout(Duration::from_secs(10), body.collect()).await.expect("in time");
         let body = body.expect("a body").to_bytes();
-        assert_eq!(parts.status, expected, "{count} of {length}: {body:?}");
+        assert_eq!(parts.status, expected, "{path} {count} of {length}: {body:?}");
         assert_eq!(parts.headers["x-storage-backend"], "local");
         if expected == 431 {
             let problem: Value = serde_json::from_slice(&body).expect("a problem");
