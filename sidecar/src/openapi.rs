@@ -8,12 +8,15 @@
 mod artifacts;
 mod components;
 mod fixed;
+mod head;
 mod jobs;
 mod kv;
 mod operation;
+mod preflight;
 mod run_store;
 mod runtimes;
 mod second_port;
+mod shared;
 
 use std::sync::OnceLock;
 
@@ -23,6 +26,7 @@ use stowage_config::Contract;
 use stowage_store::EntityTag;
 
 use self::operation::Operation;
+use self::shared::SharedAnswers;
 use crate::runtimes::digest_tag;
 
 /// What stands at a path, by method.
@@ -45,6 +49,8 @@ pub(crate) fn compact() -> &'static (Bytes, EntityTag) {
 }
 
 fn description() -> Value {
+    let mut answers = SharedAnswers::new(components::responses());
+    let paths = paths(&mut answers);
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -60,8 +66,8 @@ fn description() -> Value {
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}],
         "tags": tags(),
-        "paths": paths(),
-        "components": components::components(),
+        "paths": paths,
+        "components": components::components(answers),
     })
 }
 
@@ -80,7 +86,7 @@ fn tags() -> Value {
     Value::Array(tags)
 }
 
-fn paths() -> Value {
+fn paths(answers: &mut SharedAnswers) -> Value {
     let contracts = [
         run_store::paths(),
         kv::paths(),
@@ -89,15 +95,20 @@ fn paths() -> Value {
         artifacts::paths(),
         fixed::paths(),
     ];
-    let mut paths = Map::new();
+    let mut paths = second_port::paths();
     for (path, operations) in contracts.into_iter().flatten() {
         let mut item = Map::new();
         for (method, operation) in operations {
             item.insert(method.to_owned(), operation.into_value(path));
         }
+        item.insert("options".to_owned(), preflight::beside(&item, answers));
         paths.insert(path.to_owned(), Value::Object(item));
     }
-    paths.extend(second_port::paths());
+    for item in paths.values_mut() {
+        if let Some(get) = item.get("get") {
+            item["head"] = head::beside(get, answers);
+        }
+    }
     Value::Object(paths)
 }
 
@@ -135,8 +146,10 @@ mod tests {
     fn it_describes_what_the_routers_know_and_nothing_else() {
         let description = description();
         assert_eq!(routes(&description, false), described_routes());
-        let second = MANAGEMENT_PATHS.map(|path| (path.to_owned(), "GET".to_owned()));
-        assert_eq!(routes(&description, true), second.into());
+        let second = MANAGEMENT_PATHS
+            .into_iter()
+            .flat_map(|path| ["GET", "HEAD"].map(|method| (path.to_owned(), method.to_owned())));
+        assert_eq!(routes(&description, true), second.collect());
     }
 
     /// What an answer of an operation has, its reference followed.
@@ -163,6 +176,53 @@ mod tests {
                 let wrong_type = &answer(&description, operation, "415")["headers"];
                 let says = wrong_type["Accept-Patch"].is_object();
                 assert_eq!(says, method == "patch", "{method} {path}: Accept-Patch");
+            }
+        }
+    }
+
+    #[test]
+    fn every_operation_says_what_cannot_be_read_as_a_request_gets() {
+        let description = description();
+        for (path, item) in description["paths"].as_object().unwrap() {
+            for (method, operation) in operations(item) {
+                for status in ["400", "414", "431"] {
+                    let refused = answer(&description, operation, status);
+                    let is_problem = refused["content"]["application/problem+json"].is_object();
+                    let is_one = is_problem || method == "head" && refused.is_object();
+                    assert!(is_one, "{method} {path}: {status} is described");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn head_is_described_as_get_without_content_and_ranges() {
+        let description = description();
+        let pairs = description["paths"].as_object().unwrap().iter();
+        let pairs = pairs.filter_map(|(path, item)| Some((path, item.get("get")?, &item["head"])));
+        for (path, get, head) in pairs {
+            let taken = |operation: &Value| {
+                let all = operation["parameters"].as_array().cloned().unwrap_or_default();
+                let is_of_ranges =
+                    |it: &Value| it["$ref"].as_str().is_some_and(|it| it.ends_with("Range"));
+                all.into_iter().filter(|it| !is_of_ranges(it)).collect::<Vec<_>>()
+            };
+            assert_eq!(head.get("parameters").is_some(), !taken(get).is_empty(), "{path}");
+            assert_eq!(taken(head), taken(get), "{path}: the same parameters");
+            assert_eq!(head.get("security"), get.get("security"), "{path}: the same credentials");
+            for status in get["responses"].as_object().unwrap().keys() {
+                let (of_get, of_head) =
+                    (answer(&description, get, status), answer(&description, head, status));
+                if ["206", "416"].contains(&status.as_str()) {
+                    assert!(of_head.is_null(), "{path}: {status} is for GET alone");
+                    continue;
+                }
+                assert!(of_head.is_object(), "{path}: {status} to HEAD");
+                assert_eq!(of_head["headers"], of_get["headers"], "{path}: {status}");
+                assert!(
+                    of_head.get("content").is_none(),
+                    "{path}: {status} to HEAD has no content"
+                );
             }
         }
     }

@@ -416,14 +416,13 @@ mod tests {
     }
 
     /// The paths and methods that a description of all this must have. A doubled slash is what a
-    /// client makes of the URL of the default document; HEAD goes with GET, OPTIONS with all.
+    /// client makes of the URL of the default document.
     pub(crate) fn described_routes() -> BTreeSet<(String, String)> {
         let routes = PATHS.iter().filter_map(|(path, _)| route(path));
         routes
             .filter(|route| route.template != "//health")
             .flat_map(|Route { resource, template }| {
                 let methods = resource.methods().split(", ");
-                let methods = methods.filter(|method| !matches!(*method, "HEAD" | "OPTIONS"));
                 methods.map(|method| (template.replace("{*", "{"), method.to_owned()))
             })
             .collect()

@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 use stowage_store::NAME_BYTES_MAX;
 
 use super::operation::{header_ref, schema_ref, with_headers};
-use super::{artifacts, fixed, jobs, kv, runtimes};
+use super::shared::SharedAnswers;
+use super::{artifacts, fixed, jobs, kv, preflight, runtimes};
 
-pub(super) fn components() -> Value {
+pub(super) fn components(answers: SharedAnswers) -> Value {
     json!({
         "securitySchemes": {
             "bearer": {
@@ -19,7 +20,7 @@ pub(super) fn components() -> Value {
         "schemas": schemas(),
         "parameters": parameters(),
         "headers": headers(),
-        "responses": responses(),
+        "responses": answers.into_value(),
     })
 }
 
@@ -110,6 +111,9 @@ fn parameters() -> Value {
         "ContentMd5": header("Content-MD5", "RFC 1864: compared before anything is visible"),
         "LastEventId": header("Last-Event-ID", "Of events: goes on after this one, as far as it is kept"),
         "Wait": header("Prefer", "RFC 7240: wait=<seconds> holds a 304 until there is something new"),
+        "Origin": header("Origin", "The Fetch standard: the page that asks"),
+        "RequestedMethod": header("Access-Control-Request-Method", "The Fetch standard: what the page is to do"),
+        "RequestedHeaders": header("Access-Control-Request-Headers", "The Fetch standard: the header fields that it is to send"),
         "Prefer": header("Prefer", "RFC 7240: return=minimal leaves the body out"),
         "At": query("at", "One version: its tag, with its quotes or without", json!({"type": "string"})),
         "History": query("history", "true lists the versions that are kept, the last first", json!({"type": "boolean"})),
@@ -140,13 +144,16 @@ fn headers() -> Value {
         "ContentRange": always("Which part of the archive it is, or how long that is"),
         "ContentDisposition": always("attachment, with a file name"),
         "Allow": always("RFC 9110 §10.2.1: the methods that this path takes"),
+        "AllowedHeaders": header("The Fetch standard: the header fields that a page may send"),
+        "AllowedMethods": header("The Fetch standard: the methods that a page may use"),
+        "MaxAge": header("The Fetch standard: for how many seconds this holds"),
         "AcceptPatch": always("RFC 5789 §3.1: application/json"),
         "RetryAfter": always("Seconds"),
         "WwwAuthenticate": always("RFC 6750: Bearer"),
     })
 }
 
-fn responses() -> Value {
+pub(super) fn responses() -> Value {
     let problem = |description: &str, mut headers: Value| {
         headers["Cache-Control"] = header_ref("NoStore");
         let content = json!({"application/problem+json": {"schema": schema_ref("Problem")}});
@@ -155,7 +162,15 @@ fn responses() -> Value {
     let none = || json!({});
     let wrong_type =
         "Not JSON where JSON is wanted, a form where an archive is, or a content coding";
-    let allowed = json!({"Allow": header_ref("Allow")});
+    let allowed = || json!({"Allow": header_ref("Allow")});
+    let mut of_preflight = allowed();
+    if let Some(headers) = of_preflight.as_object_mut() {
+        headers.extend(preflight::fields());
+    }
+    let preflight = json!({
+        "description": "What the path takes; to a page of an origin that the Store allows, with the fields of CORS. \
+                        Access-Control-Allow-Origin is on its other answers, too",
+    });
     let tagged = || json!({"ETag": header_ref("ETag")});
     let page = || json!({"Link": header_ref("Link"), "X-Stowage-Continue": header_ref("XStowageContinue")});
     let of_set = |mut headers: Value| {
@@ -172,7 +187,8 @@ fn responses() -> Value {
         "NotModifiedPage": not_modified(page()),
         "NotModifiedArchive": not_modified(json!({"Last-Modified": header_ref("LastModified")})),
         "NotModifiedSet": not_modified(of_set(page())),
-        "Problem400": problem("Malformed; says what", none()),
+        "Preflight": with_headers(preflight, of_preflight),
+        "Problem400": problem("Malformed, or not to be read as a request; says what", none()),
         "Problem401": problem(
             "No credentials, or invalid ones",
             json!({"WWW-Authenticate": header_ref("WwwAuthenticate")}),
@@ -187,11 +203,12 @@ fn responses() -> Value {
             "Nothing there, or a contract that the Store does not enable; an emptied set has a revision",
             of_set(json!({})),
         ),
-        "Problem405": problem("Another method than those of this path", allowed),
+        "Problem405": problem("Another method than those of this path", allowed()),
         "Problem408": problem("The body stalled", none()),
         "Problem410": problem("A version that is not kept", none()),
         "Problem412": problem("A precondition does not hold; nothing was applied", tagged()),
         "Problem413": problem("The body is over the limit, which it says", none()),
+        "Problem414": problem("The path and its query are over the limit, which it says", none()),
         "Problem415": problem(wrong_type, none()),
         "Problem415Patch": problem(wrong_type, json!({"Accept-Patch": header_ref("AcceptPatch")})),
         "Problem416": problem(
@@ -200,6 +217,7 @@ fn responses() -> Value {
         ),
         "Problem428": problem("A write that needs a condition came without", none()),
         "Problem429": problem("Over the rate limit; nothing was applied", later()),
+        "Problem431": problem("The head is over the limit, which it says", none()),
         "Problem500": problem("Unknown whether the write was applied; or damaged; or a defect", none()),
         "Problem503": problem("Not ready, or ending; nothing was applied", later()),
         "Problem507": problem("The volume or a quota is full; reads and deletes still work", none()),

@@ -18,8 +18,7 @@ pub(super) fn paths() -> Vec<Path> {
     };
     let description = Operation::open("describe", "This description")
         .document(200, "OpenAPI 3.1", "Document")
-        .conditional_read()
-        .problems(&[400]);
+        .conditional_read();
     let info = Operation::new("storageInfo", Contract::RunStore, "Where the data stands")
         .server()
         .describe("404 unless debugging is enabled; it names directories.")

@@ -18,16 +18,17 @@ pub(super) struct Operation {
 impl Operation {
     /// An operation of a contract. Whoever calls it needs the right to.
     pub(super) fn new(id: &'static str, contract: Contract, summary: &'static str) -> Self {
-        Self::of(id, contract.as_str(), summary).problems(&[400, 401, 403, 404, 405, 429, 500, 503])
+        Self::of(id, contract.as_str(), summary).problems(&[401, 403, 404, 429, 500, 503])
     }
 
     /// An operation of the server itself, which needs no credentials.
     pub(super) fn open(id: &'static str, summary: &'static str) -> Self {
-        Self { is_open: true, ..Self::of(id, "server", summary) }.problems(&[405])
+        Self { is_open: true, ..Self::of(id, "server", summary) }
     }
 
+    /// What any request may get, one that cannot be read among them.
     fn of(id: &'static str, tag: &'static str, summary: &'static str) -> Self {
-        Self {
+        let operation = Self {
             id,
             tag,
             summary,
@@ -36,7 +37,8 @@ impl Operation {
             body: None,
             answers: Map::new(),
             is_open: false,
-        }
+        };
+        operation.problems(&[400, 405, 414, 431])
     }
 
     /// It belongs to the server itself.
