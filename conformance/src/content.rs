@@ -25,11 +25,6 @@ impl Content {
         Self { number, fill: 64 }
     }
 
-    /// One that takes a server several reads and writes.
-    pub(crate) const fn large(number: u32) -> Self {
-        Self { number, fill: 96 << 10 }
-    }
-
     /// The value of the member `content`.
     pub(crate) fn label(self) -> String {
         format!("{:08}", self.number)
@@ -61,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_content_is_read_back_and_a_mixture_is_not() {
-        for content in [A, B, C, LONGER, Content::large(17)] {
+        for content in [A, B, C, LONGER, Content { number: 17, fill: 96 << 10 }] {
             assert_eq!(Content::parse(&content.bytes()), Some(content));
         }
         assert_eq!(A.bytes().len(), B.bytes().len());

@@ -1,9 +1,9 @@
 //! Many clients at once. What no single client can see is whether a comparison and the write that
 //! hangs on it are one step.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Barrier, Mutex, PoisonError};
+mod readers;
+
+use std::sync::Barrier;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
@@ -20,8 +20,6 @@ const CLIENTS: u32 = 8;
 const INCREMENTS: u32 = 10;
 /// So long the counter may take: a server that lets nobody win has no other end.
 const COUNTING: Duration = Duration::from_secs(60);
-/// So many versions are written while others read.
-const VERSIONS: u32 = 40;
 
 /// Who races for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,12 +40,14 @@ pub(crate) enum Race {
     Readers,
 }
 
-/// A race that did not go as it must.
+/// A race that did not go as it must, or could not be held.
 pub(crate) enum Lost {
     /// The server did not answer somebody.
     Wire(WireError),
     /// What was expected, and what came.
     Wrong { expected: String, found: String },
+    /// The server does not take what the race needs; says what.
+    NotApplicable(String),
 }
 
 impl Lost {
@@ -61,6 +61,7 @@ impl Lost {
                 Outcome::Fail { step, expected: "an HTTP answer".into(), found: error.to_string() }
             }
             Self::Wrong { expected, found } => Outcome::Fail { step, expected, found },
+            Self::NotApplicable(reason) => Outcome::NotApplicable(reason),
         }
     }
 }
@@ -274,74 +275,6 @@ impl Ground<'_> {
             *connection = self.server.connector.open()?;
         }
         Ok(answer)
-    }
-
-    /// Readers see whole versions, each under a tag of its own, from the first to the last.
-    fn readers(&self) -> Result<(), Lost> {
-        self.put(Content::large(0))?;
-        let clients = CLIENTS / 2;
-        let ended = AtomicBool::new(false);
-        // Nothing is written before each has read once.
-        let ready = Barrier::new(clients as usize + 1);
-        let seen: Mutex<HashMap<String, Content>> = Mutex::new(HashMap::new());
-        let read = |connection: &mut Connection| -> Result<u32, Lost> {
-            let now = self.on(connection, &self.server.request("GET", self.here))?;
-            let content = Content::parse(&now.body).filter(|_| now.status == 200);
-            let content = content.ok_or_else(|| {
-                wrong("one whole version", format!("{} with {}", now.status, now.excerpt()))
-            })?;
-            if let Some(tag) = now.tag().filter(|t| Tag::parse(t).is_some_and(|tag| !tag.weak)) {
-                let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-                let first = *seen.entry(tag.clone()).or_insert(content);
-                if first != content {
-                    return Err(wrong(
-                        "a strong tag for one content only",
-                        format!("{tag} for versions {} and {}", first.number, content.number),
-                    ));
-                }
-            }
-            Ok(content.number)
-        };
-        let look = || -> Result<(), Lost> {
-            let connection = self.server.connector.open();
-            let first = connection.map_err(Lost::from).and_then(|mut connection| {
-                read(&mut connection)?;
-                Ok(connection)
-            });
-            ready.wait();
-            let mut connection = first?;
-            loop {
-                // Before the read, so that the last one sees the last version.
-                let is_last = ended.load(Ordering::SeqCst);
-                let version = read(&mut connection)?;
-                if is_last {
-                    let is_current = version == VERSIONS;
-                    let expected = format!("version {VERSIONS}, which was acknowledged");
-                    return is_current
-                        .then_some(())
-                        .ok_or_else(|| wrong(&expected, version.to_string()));
-                }
-            }
-        };
-        let change = || -> Result<(), Lost> {
-            let mut connection = self.server.connector.open()?;
-            for version in 1..=VERSIONS {
-                let content = Content::large(version);
-                let answer = self.on(&mut connection, &self.server.write(self.here, content))?;
-                if !answer.succeeded() {
-                    return Err(wrong("2xx to a write", answer.status.to_string()));
-                }
-            }
-            Ok(())
-        };
-        thread::scope(|scope| {
-            let readers: Vec<_> = (0..clients).map(|_| scope.spawn(look)).collect();
-            ready.wait();
-            let written = change();
-            ended.store(true, Ordering::SeqCst);
-            let read = readers.into_iter().try_for_each(joined);
-            written.and(read)
-        })
     }
 }
 

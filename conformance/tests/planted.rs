@@ -79,6 +79,26 @@ fn each_defect_is_found_by_the_case_that_is_named_for_it() {
     }
 }
 
+/// What a race for large documents comes to at a server that takes none above a limit, which it may.
+fn readers_under(defect: Option<Defect>, body_max: usize) -> Outcome {
+    let server = Server::with_body_max(defect, body_max);
+    let report = try_it(&server, Some("races/readers"));
+    let [result] = report.results.as_slice() else { panic!("one case: {:#?}", report.results) };
+    result.outcome.clone()
+}
+
+#[test]
+fn a_server_with_a_small_limit_is_tried_with_smaller_documents() {
+    for body_max in [64 << 10, 4 << 10] {
+        assert_eq!(readers_under(None, body_max), Outcome::Pass, "{body_max}");
+        let torn = readers_under(Some(Defect::TornWrites), body_max);
+        assert!(matches!(torn, Outcome::Fail { .. }), "{body_max}: torn writes are {torn:?}");
+    }
+    let tiny = readers_under(None, 1 << 10);
+    let Outcome::NotApplicable(reason) = tiny else { panic!("expected no race, got {tiny:?}") };
+    assert!(reason.contains("413"), "{reason}");
+}
+
 #[test]
 fn a_server_that_takes_no_writes_or_no_token_is_said_to_be_that() {
     let server = Server::start(Some(Defect::ReadOnly));

@@ -27,6 +27,8 @@ struct Shared {
     /// Told of each decision and of each read.
     met: Condvar,
     defect: Option<Defect>,
+    /// Longer bodies are 413.
+    body_max: usize,
     over: AtomicBool,
 }
 
@@ -57,12 +59,18 @@ impl Shared {
 
 impl Server {
     pub(crate) fn start(defect: Option<Defect>) -> Self {
+        Self::with_body_max(defect, usize::MAX)
+    }
+
+    /// One that takes no longer bodies.
+    pub(crate) fn with_body_max(defect: Option<Defect>, body_max: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared {
             map: Mutex::default(),
             met: Condvar::new(),
             defect,
+            body_max,
             over: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&shared);
@@ -181,6 +189,9 @@ fn respond(head: &Head, body: Vec<u8>, shared: &Shared) -> Answer {
         return unauthorized();
     }
     let reading = matches!(head.method.as_str(), "GET" | "HEAD");
+    if body.len() > shared.body_max {
+        return answer(413);
+    }
     let mut map = shared.map.lock().expect("no panic");
     let stored = map.documents.get(&head.target).cloned();
     if reading && stored.is_none() {
