@@ -264,7 +264,7 @@ async fn subjects_of_any_text_stay_apart_and_below_their_folder() {
         "auth: {jwt: {issuer: https://issuer.example, audiences: [stowage], jwksFile: /keys}}";
     let server = Setup::default().config(jwt).keys(&jwks().to_string()).start().await;
     let long = "x".repeat(201);
-    let subjects = ["ann", "auth0|1", "../../escape", "..", "", "Ann", "ann ", &long];
+    let subjects = ["ann", "auth0|1", "../../escape", "..", "Ann", "ann ", &long];
     for (number, subject) in subjects.iter().enumerate() {
         let token = KEYS.ed25519.token("EdDSA", "ed", &claims(subject));
         let set = json!([{"op": "set", "key": "n", "value": number}]).to_string();
@@ -273,6 +273,10 @@ async fn subjects_of_any_text_stay_apart_and_below_their_folder() {
         assert_eq!(answer.status, 201, "{subject:?}: {}", answer.text());
         assert_eq!(answer.json()["snapshot"]["n"], number, "{subject:?}");
     }
+    // An empty one is nobody's: many may have it.
+    let nobody = with(patch(CART, "0", "[]"), &KEYS.ed25519.token("EdDSA", "ed", &claims("")));
+    let answer = server.send(&nobody.header("X-Thesara-Scope", "user")).await;
+    assert_eq!(answer.status, 401, "{}", answer.text());
     // The tree follows the journal.
     let folder = server.data().join("kv/users");
     let found = eventually("every namespace is in the tree", async || {
